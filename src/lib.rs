@@ -1,0 +1,1 @@
+//! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.

@@ -1,0 +1,2 @@
+//! The `sandbox-injector` binary.
+fn main() {}
