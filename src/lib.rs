@@ -1,3 +1,13 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
-
+pub mod chain;
+pub mod config;
+pub mod inject;
+pub mod normal;
+pub mod patch;
+pub mod pattern;
+pub mod pod;
+pub mod policy;
+pub mod quantity;
+pub mod review;
+pub mod runtimes;
 pub mod yaml;

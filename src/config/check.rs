@@ -1,0 +1,240 @@
+//! What is wrong in a configuration, all of it at once.
+//!
+//! The same findings stop a load, are printed offline and refuse a broken edit at admission. Checking works on
+//! the JSON itself and reports every problem with the runtime's key and the JSON path.
+
+mod container;
+mod names;
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::compile::CONTAINER_LISTS;
+use super::finding::{Code, Finding};
+use super::region::{PLACEHOLDER, Region, substitute};
+use super::schema::{self, Problem};
+use super::{POOLS_KEY, RESERVED_NAMES};
+use crate::normal::{Kind, normal};
+use k8s_openapi::api::core::v1 as api;
+
+/// The outcome of a check.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The runtimes that could be read, region put in, in the order of their keys.
+    pub runtimes: Vec<(String, Value)>,
+    /// Everything found, in order of place.
+    pub findings: Vec<Finding>,
+}
+
+/// The fields of a runtime, for the typed check alone; the JSON is what gets used.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "the fields say what is allowed; nobody reads them")]
+struct RuntimeModel {
+    main_container: Option<api::Container>,
+    csi_sidecar: Option<Vec<api::Container>>,
+    init_containers: Option<Vec<api::Container>>,
+    containers: Option<Vec<api::Container>>,
+    volume: Option<Vec<api::Volume>>,
+    labels: Option<std::collections::BTreeMap<String, String>>,
+    annotations: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// Reads and checks the `entries`: the keys of the ConfigMap and their texts.
+pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
+    let mut checked = Checked::default();
+    for (key, text) in entries.iter().filter(|(key, _)| key != POOLS_KEY) {
+        if let Some(reason) = bad_key(key) {
+            checked.findings.push(Finding::new(Code::BadKey, key, "", reason));
+            continue;
+        }
+        match crate::yaml::value(text) {
+            Ok(value) => checked.runtimes.push((key.clone(), value)),
+            Err(error) => checked.findings.push(Finding::new(Code::Syntax, key, "$", error.to_string())),
+        }
+    }
+    if checked.runtimes.is_empty() && checked.findings.is_empty() {
+        checked.findings.push(Finding::new(
+            Code::NoRuntime,
+            "",
+            "",
+            "no key of the configuration is a runtime; add one such as agent-runtime or csi",
+        ));
+    }
+    let volumes: HashSet<String> =
+        checked.runtimes.iter().flat_map(|(_, value)| volume_names(value)).collect();
+    for (key, value) in &mut checked.runtimes {
+        let mut check = Check { runtime: key, findings: &mut checked.findings };
+        check.region(value, region);
+        check.model(value);
+        if value.is_object() {
+            check.runtime(value, &volumes);
+        }
+    }
+    checked
+}
+
+fn bad_key(key: &str) -> Option<String> {
+    if RESERVED_NAMES.contains(&key) {
+        return Some("is reserved and cannot name a runtime; rename the key".to_owned());
+    }
+    // What a ConfigMap key may hold, less what could not be written in a list of names.
+    let fits = !key.is_empty() && key.len() <= 253;
+    let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    (!fits || !plain).then(|| "is no runtime name; use letters, digits, '-', '_' and '.'".to_owned())
+}
+
+fn volume_names(value: &Value) -> impl Iterator<Item = String> + '_ {
+    list(value, "volume").iter().filter_map(|volume| volume["name"].as_str().map(str::to_owned))
+}
+
+/// The items of a list; none where there is no list.
+fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
+    value[field].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The check of one runtime.
+struct Check<'c> {
+    runtime: &'c str,
+    findings: &'c mut Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn found(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
+        self.findings.push(Finding::new(code, self.runtime, path, message));
+    }
+
+    fn region(&mut self, value: &mut Value, region: Option<&Region>) {
+        for path in substitute(value, region) {
+            let message = format!("holds {PLACEHOLDER} and no region is known; set --region-id or REGION_ID");
+            self.found(Code::NoRegion, path, message);
+        }
+    }
+
+    /// Fields and types, against the API's own model.
+    fn model(&mut self, value: &Value) {
+        for problem in schema::check::<RuntimeModel>(value) {
+            match problem {
+                Problem::WrongType { path, expected } => {
+                    self.found(Code::WrongType, path, format!("must be {}", plain_type(&expected)));
+                }
+                Problem::InvalidQuantity { path } => {
+                    self.found(Code::InvalidQuantity, path, crate::quantity::InvalidQuantity.to_string());
+                }
+                Problem::UnknownField { path, object, similar } => {
+                    // What mainContainer may hold is checked by name, and reported there.
+                    if path
+                        .strip_prefix("$.mainContainer")
+                        .is_some_and(|rest| !rest[1..].contains(['.', '[']))
+                    {
+                        continue;
+                    }
+                    let field = path.rsplit(['.', '"']).find(|part| *part != "]").unwrap_or_default();
+                    match (object, similar) {
+                        (_, Some(similar)) => {
+                            let message = format!("unknown field {field:?}; did you mean {similar:?}?");
+                            self.found(Code::UnknownField, path, message);
+                        }
+                        ("RuntimeModel", None) => {
+                            let message = format!(
+                                "unknown field {field:?}; a runtime has mainContainer, csiSidecar, initContainers, \
+                                 containers, volume, labels and annotations"
+                            );
+                            self.found(Code::UnknownField, path, message);
+                        }
+                        (object, None) => {
+                            let message =
+                                format!("{field:?} is not known in a {object}; it is emitted as written");
+                            self.found(Code::NewField, path, message);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn runtime(&mut self, value: &Value, volumes: &HashSet<String>) {
+        self.main_container(&value["mainContainer"], volumes);
+        let mut names = HashSet::new();
+        for list_name in CONTAINER_LISTS {
+            for (index, container) in list(value, list_name).iter().enumerate() {
+                let path = format!("$.{list_name}[{index}]");
+                self.container(container, &path, volumes);
+                self.unique(&mut names, container["name"].as_str(), &format!("{path}.name"), "container");
+            }
+        }
+        let mut names = HashSet::new();
+        for (index, volume) in list(value, "volume").iter().enumerate() {
+            let path = format!("$.volume[{index}]");
+            self.volume(volume, &path);
+            self.unique(&mut names, volume["name"].as_str(), &format!("{path}.name"), "volume");
+        }
+        for (field, kind) in
+            [("labels", names::check_label as fn(&str, &str) -> _), ("annotations", names::check_annotation)]
+        {
+            for (key, text) in value[field].as_object().into_iter().flatten() {
+                if let Err(reason) = kind(key, text.as_str().unwrap_or_default()) {
+                    self.found(Code::InvalidName, schema::field_path(&format!("$.{field}"), key), reason);
+                }
+            }
+        }
+    }
+
+    fn unique<'v>(&mut self, seen: &mut HashSet<&'v str>, name: Option<&'v str>, path: &str, what: &str) {
+        if let Some(name) = name.filter(|name| !name.is_empty())
+            && !seen.insert(name)
+        {
+            self.found(
+                Code::Duplicate,
+                path,
+                format!("{what} {name:?} is defined twice; remove or rename one"),
+            );
+        }
+    }
+
+    fn volume(&mut self, volume: &Value, path: &str) {
+        self.name(&volume["name"], &format!("{path}.name"), names::is_dns_label);
+        let sources: Vec<&str> = volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(field, value)| *field != "name" && !value.is_null())
+            .map(|(field, _)| field.as_str())
+            .collect();
+        if sources.len() > 1 {
+            let message = format!("has the sources {}; a volume has one", sources.join(" and "));
+            self.found(Code::VolumeSources, path, message);
+        }
+    }
+
+    fn name(&mut self, name: &Value, path: &str, valid: fn(&str) -> bool) {
+        match name {
+            Value::Null => self.found(Code::MissingField, path, "is missing"),
+            Value::String(name) if name.is_empty() => self.found(Code::MissingField, path, "is empty"),
+            Value::String(name) if !valid(name) => {
+                let message = format!(
+                    "{name:?} is no valid name; use at most 63 lower-case letters, digits and inner hyphens"
+                );
+                self.found(Code::InvalidName, path, message);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A type in the words of JSON rather than of Rust.
+fn plain_type(expected: &str) -> String {
+    match expected {
+        "a string" | "a boolean" | "a list" | "an object" => expected.to_owned(),
+        "i32" | "i64" | "u32" | "u64" | "an integer" => "a whole number".to_owned(),
+        expected if expected.starts_with("a ") || expected.starts_with("an ") => expected.to_owned(),
+        expected => format!("of type {expected}"),
+    }
+}
+
+/// Whether a value says anything.
+fn is_set(value: &Value) -> bool {
+    normal(Kind::Plain, value).is_some()
+}

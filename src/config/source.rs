@@ -1,0 +1,145 @@
+//! Where a configuration comes from: the embedded default, a mounted directory, or a ConfigMap manifest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
+const EMBEDDED: [(&str, &str); 2] = [
+    ("agent-runtime", include_str!("../../config/agent-runtime.json")),
+    ("csi", include_str!("../../config/csi.json")),
+];
+
+/// A ConfigMap holds at most 1 MiB; what is larger is no configuration.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// The keys of a configuration and their texts, in the order of the keys.
+pub type Entries = Vec<(String, String)>;
+
+/// Where to read the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The default runtimes, compiled in.
+    Embedded,
+    /// A mounted ConfigMap: one file a key.
+    Directory(PathBuf),
+    /// A ConfigMap manifest.
+    File(PathBuf),
+}
+
+/// Why a configuration could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file or directory could not be read.
+    #[error("cannot read {path}: {error}; {mend}")]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// A file that is too large to be a configuration.
+    #[error("{path} has {size} bytes, more than the {MAX_BYTES} that a configuration may have")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The manifest is not what it should be.
+    #[error("{path}: {reason}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and how to mend it.
+        reason: String,
+    },
+}
+
+impl Source {
+    /// Reads the entries.
+    pub fn read(&self) -> Result<Entries, SourceError> {
+        match self {
+            Source::Embedded => Ok(EMBEDDED.map(|(key, text)| (key.to_owned(), text.to_owned())).into()),
+            Source::Directory(path) => directory(path),
+            Source::File(path) => manifest(path),
+        }
+    }
+}
+
+fn directory(path: &Path) -> Result<Entries, SourceError> {
+    // The kubelet swaps the `..data` link; following it once keeps a reading within one version.
+    let version = fs::canonicalize(path.join("..data")).unwrap_or_else(|_| path.to_owned());
+    let unreadable = |path: &Path, error| SourceError::Unreadable {
+        path: path.to_owned(),
+        error,
+        mend: "--config-dir must be a readable directory with one file for each runtime",
+    };
+    let mut entries = Entries::new();
+    for entry in fs::read_dir(&version).map_err(|error| unreadable(path, error))? {
+        let entry = entry.map_err(|error| unreadable(path, error))?;
+        let file_name = entry.file_name();
+        let name = file_name.to_string_lossy();
+        let file = entry.path();
+        // Links of other volumes may point to directories; those are no keys either.
+        if name.starts_with('.') || file.is_dir() {
+            continue;
+        }
+        let key =
+            [".json", ".yaml", ".yml"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+        let text = read(&file).map_err(|error| match error {
+            SourceError::Unreadable { path, error, .. } => unreadable(&path, error),
+            other => other,
+        })?;
+        if entries.iter().any(|(other, _)| other == key) {
+            let reason = format!("several files are named {key:?} but for the ending; keep one");
+            return Err(SourceError::Manifest { path: file, reason });
+        }
+        entries.push((key.to_owned(), text));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn read(path: &Path) -> Result<String, SourceError> {
+    let mend = "--config-file must be a readable ConfigMap manifest";
+    let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error, mend };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_BYTES {
+        return Err(SourceError::TooLarge { path: path.to_owned(), size });
+    }
+    fs::read_to_string(path).map_err(unreadable)
+}
+
+fn manifest(path: &Path) -> Result<Entries, SourceError> {
+    let text = read(path)?;
+    let wrong = |reason: String| SourceError::Manifest { path: path.to_owned(), reason };
+    let value = crate::yaml::value(&text).map_err(|error| wrong(error.to_string()))?;
+    entries(&value).map_err(wrong)
+}
+
+/// The entries of a ConfigMap object, or why it has none.
+pub fn entries(config_map: &Value) -> Result<Entries, String> {
+    let kind = config_map["kind"].as_str().unwrap_or_default();
+    if kind != "ConfigMap" || config_map["apiVersion"] != "v1" {
+        return Err("is no ConfigMap; give a manifest with apiVersion v1 and kind ConfigMap".to_owned());
+    }
+    if config_map["binaryData"].as_object().is_some_and(|data| !data.is_empty()) {
+        return Err("$.binaryData: a runtime is text; move it to data".to_owned());
+    }
+    let mut entries = Entries::new();
+    for (key, text) in config_map["data"].as_object().into_iter().flatten() {
+        let Value::String(text) = text else {
+            return Err(format!(
+                "{}: must be a text that holds JSON or YAML; put a | behind the key",
+                super::schema::field_path("$.data", key)
+            ));
+        };
+        entries.push((key.clone(), text.clone()));
+    }
+    entries.sort();
+    Ok(entries)
+}

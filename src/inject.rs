@@ -1,0 +1,221 @@
+//! The engine: a pod and the runtimes that it gets, in; a plan or a denial, out.
+//!
+//! Pure: no I/O, no async, no clock, no globals. It reads the pod through the borrowed view and never changes
+//! it; what is to be added comes out as patch operations that hold the configuration's own JSON, together with
+//! a decision for every item that any runtime asked for. A pod is denied whole, with every conflict at once, or
+//! injected whole: never half.
+
+mod container;
+pub mod decision;
+pub mod equal;
+mod lifecycle;
+mod main_container;
+mod metadata;
+mod volume;
+
+use crate::config::Runtime;
+use crate::patch::{List, Op, Operation, Path, Value};
+use crate::pod::{Pod, ShapeError};
+use decision::{Action, Cause, Decision, Field};
+use main_container::MainContainer;
+
+pub use metadata::STATUS_ANNOTATION;
+
+/// What happens when the pod has another item under an identity that a runtime uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnConflict {
+    /// The pod is denied.
+    #[default]
+    Deny,
+    /// The pod's item stays, with a warning.
+    Keep,
+}
+
+/// How to inject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What to do about differences.
+    pub on_conflict: OnConflict,
+    /// Whether the pod is marked with what it got.
+    pub status_annotation: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { on_conflict: OnConflict::Deny, status_annotation: true }
+    }
+}
+
+/// What is to be done to a pod.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// The patch; empty when the pod has everything already.
+    pub operations: Vec<Operation<'a>>,
+    /// What became of every item asked for, in the order of the runtimes.
+    pub decisions: Vec<Decision<'a>>,
+    /// What the pod's author should know, a sentence each. Holds names, never values.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing can be done to a pod.
+#[derive(Debug)]
+pub struct Denial<'a> {
+    /// Every reason, at least one.
+    pub causes: Vec<Cause>,
+    /// What became of the items before and beside the conflicts.
+    pub decisions: Vec<Decision<'a>>,
+}
+
+/// Injects `runtimes`, in this order, into `pod`.
+///
+/// A repeated runtime and the order of names are the caller's to settle.
+pub fn inject<'a>(pod: &Pod<'_>, runtimes: &[&'a Runtime], options: Options) -> Result<Plan<'a>, Denial<'a>> {
+    let mut injection = Injection::new(pod, runtimes, options);
+    match injection.run() {
+        Ok(()) if injection.causes.is_empty() => Ok(injection.into_plan()),
+        Ok(()) => Err(injection.into_denial()),
+        Err(error) => {
+            injection.causes.push(error.into());
+            Err(injection.into_denial())
+        }
+    }
+}
+
+impl From<ShapeError> for Cause {
+    fn from(error: ShapeError) -> Self {
+        Cause { field: error.field, runtime: None, message: error.reason }
+    }
+}
+
+/// The items that go to one list, and whether the pod has the list.
+#[derive(Debug)]
+struct Additions<'a> {
+    list: List,
+    exists: bool,
+    items: Vec<&'a str>,
+}
+
+/// One injection at work.
+struct Injection<'p, 'a> {
+    pod: &'p Pod<'p>,
+    runtimes: &'p [&'a Runtime],
+    options: Options,
+    mains: Vec<MainContainer<'p, 'a>>,
+    /// Pod containers, by list and index, that are ours: equal to one that a runtime brings.
+    ours: Vec<(List, usize)>,
+    /// Names of the privileged containers of the runtimes that end up in the pod as the configuration has them.
+    privileged: Vec<&'a crate::config::Container>,
+    operations: Vec<Operation<'a>>,
+    decisions: Vec<Decision<'a>>,
+    causes: Vec<Cause>,
+    warnings: Vec<String>,
+}
+
+impl<'p, 'a> Injection<'p, 'a> {
+    fn new(pod: &'p Pod<'p>, runtimes: &'p [&'a Runtime], options: Options) -> Self {
+        let expected = runtimes.iter().map(|runtime| {
+            let main = &runtime.main;
+            main.env.len()
+                + main.volume_mounts.len()
+                + 2
+                + runtime.init_containers.len()
+                + runtime.containers.len()
+                + runtime.volumes.len()
+                + runtime.labels.len()
+                + runtime.annotations.len()
+        });
+        Self {
+            pod,
+            runtimes,
+            options,
+            mains: Vec::new(),
+            ours: Vec::new(),
+            privileged: Vec::new(),
+            operations: Vec::with_capacity(8),
+            decisions: Vec::with_capacity(expected.sum()),
+            causes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), ShapeError> {
+        if self.runtimes.is_empty() {
+            return Ok(());
+        }
+        if self.pod.containers().is_empty() {
+            return Err(ShapeError::new("spec.containers", "is empty; a pod has at least one container"));
+        }
+        self.metadata()?;
+        self.containers()?;
+        self.volumes()?;
+        self.main_containers()?;
+        self.guard_own_volumes()?;
+        self.warn_of_risks()
+    }
+
+    fn into_plan(self) -> Plan<'a> {
+        Plan { operations: self.operations, decisions: self.decisions, warnings: self.warnings }
+    }
+
+    fn into_denial(self) -> Denial<'a> {
+        Denial { causes: self.causes, decisions: self.decisions }
+    }
+
+    fn decide(&mut self, runtime: &'a Runtime, field: Field<'a>, action: Action) {
+        self.decisions.push(Decision { runtime: &runtime.name, field, action, why: None });
+    }
+
+    /// The pod's (or an earlier runtime's) item stays, with a warning.
+    fn keep(&mut self, runtime: &'a Runtime, field: Field<'a>, why: String) {
+        self.warnings.push(format!("runtime {}: {field} kept: {why}", runtime.name));
+        self.decisions.push(Decision { runtime: &runtime.name, field, action: Action::Kept, why: Some(why) });
+    }
+
+    /// The pod is denied, unless the operator chose that its item stays.
+    fn conflict(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, mend: &str) {
+        match self.options.on_conflict {
+            OnConflict::Keep => self.keep(runtime, field, why),
+            OnConflict::Deny => self.deny(runtime, field, at, why, mend),
+        }
+    }
+
+    /// The pod is denied, whatever the operator chose.
+    fn deny(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, mend: &str) {
+        let message = format!("{why}; {mend}");
+        self.causes.push(Cause { field: at, runtime: Some(runtime.name.clone()), message });
+        self.decisions.push(Decision {
+            runtime: &runtime.name,
+            field,
+            action: Action::Conflict,
+            why: Some(why),
+        });
+    }
+
+    /// Emits the items of one list: the whole list where the pod has none, else one behind the other.
+    fn emit(&mut self, additions: Additions<'a>) {
+        let Additions { list, exists, items } = additions;
+        if items.is_empty() {
+            return;
+        }
+        if exists {
+            let end = |item| Operation { op: Op::Add, path: Path::End(list), value: Value::Json(item) };
+            self.operations.extend(items.into_iter().map(|item| end(item.into())));
+        } else {
+            self.operations.push(Operation {
+                op: Op::Add,
+                path: Path::List(list),
+                value: Value::List(items),
+            });
+        }
+    }
+}
+
+/// `differs in image, env[A]`: the fields alone.
+fn differs_in(fields: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = fields.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match fields.len().saturating_sub(SHOWN) {
+        0 => format!("differs in {shown}"),
+        more => format!("differs in {shown} and {more} more"),
+    }
+}

@@ -1,0 +1,200 @@
+//! Sidecars, init containers and containers: added whole, or recognised as already there.
+
+use serde_json::{Map, Value};
+
+use super::decision::{Action, Field};
+use super::equal::{Extras, differences};
+use super::{Additions, Injection, differs_in};
+use crate::config::{Container, Runtime};
+use crate::normal::{Kind, clean_path, normal};
+use crate::patch::List;
+use crate::pod::{self, ShapeError};
+
+/// Where ServiceAccount admission mounts its token.
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+impl<'a> Injection<'_, 'a> {
+    pub(super) fn containers(&mut self) -> Result<(), ShapeError> {
+        let mut earlier: Vec<(List, &'a Container, &'a Runtime)> = Vec::new();
+        for list in [List::InitContainers, List::Containers] {
+            let mut items = Vec::new();
+            for runtime in self.runtimes.iter().copied() {
+                for container in asked(runtime, list) {
+                    if self.container(runtime, list, container, &earlier)? {
+                        items.push(container.item.json.as_str());
+                        earlier.push((list, container, runtime));
+                    }
+                }
+            }
+            let exists = match list {
+                List::InitContainers => self.pod.spec.init_containers.is_some(),
+                _ => self.pod.spec.containers.is_some(),
+            };
+            self.emit(Additions { list, exists, items });
+        }
+        Ok(())
+    }
+
+    /// Decides on one container; true when it is to be added.
+    fn container(
+        &mut self,
+        runtime: &'a Runtime,
+        list: List,
+        container: &'a Container,
+        earlier: &[(List, &'a Container, &'a Runtime)],
+    ) -> Result<bool, ShapeError> {
+        let name = container.item.identity.as_str();
+        let field = field(list, name);
+        let extras = if container.privileged { Extras::Refused } else { Extras::Allowed };
+        if let Some((found_list, index)) = self.find_container(name, list) {
+            let at = format!("{}[{index}]", field_path(found_list));
+            if found_list != list {
+                let why = format!(
+                    "container {name:?} is in {}, not in {}",
+                    field_path(found_list),
+                    field_path(list)
+                );
+                self.conflict(runtime, field, at, why, "move, rename or remove it");
+                return Ok(false);
+            }
+            let found = self.pod_container(list, index)?;
+            let different =
+                differences(Kind::Container, container.item.normal.as_ref(), found.as_ref(), extras);
+            if different.is_empty() {
+                self.ours.push((list, index));
+                self.settle(container);
+                self.decide(runtime, field, Action::Unchanged);
+            } else {
+                let why = format!(
+                    "container {name:?} is not the one that is injected: it {}",
+                    differs_in(&different)
+                );
+                self.conflict(runtime, field, at, why, "remove or rename it");
+            }
+            return Ok(false);
+        }
+        if let Some((other_list, other, owner)) =
+            earlier.iter().find(|(_, other, _)| other.item.identity == name)
+        {
+            let normals = (container.item.normal.as_ref(), other.item.normal.as_ref());
+            let different = differences(Kind::Container, normals.0, normals.1, Extras::Refused);
+            let at = format!("{}[{name}]", field_path(list));
+            if *other_list != list {
+                let why = format!(
+                    "container {name:?} comes from runtime {} in {}",
+                    owner.name,
+                    field_path(*other_list)
+                );
+                self.conflict(runtime, field, at, why, "rename one of them in the configuration");
+            } else if different.is_empty() {
+                self.decide(runtime, field, Action::Unchanged);
+            } else {
+                let why = format!("container {name:?} of runtime {} {}", owner.name, differs_in(&different));
+                self.conflict(runtime, field, at, why, "make them equal in the configuration, or rename one");
+            }
+            return Ok(false);
+        }
+        self.settle(container);
+        self.decide(runtime, field, Action::Added);
+        Ok(true)
+    }
+
+    /// Remembers a container that is in the pod as the configuration has it.
+    fn settle(&mut self, container: &'a Container) {
+        if container.privileged {
+            self.privileged.push(container);
+        }
+    }
+
+    /// Where the pod has a container of that name, the wanted list first.
+    fn find_container(&self, name: &str, wanted: List) -> Option<(List, usize)> {
+        let in_list = |list: List| {
+            let position = self.pod_list(list).iter().position(|container| *container.name == *name)?;
+            Some((list, position))
+        };
+        let other = if wanted == List::Containers { List::InitContainers } else { List::Containers };
+        in_list(wanted).or_else(|| in_list(other))
+    }
+
+    pub(super) fn pod_list(&self, list: List) -> &[pod::Container<'_>] {
+        match list {
+            List::InitContainers => self.pod.init_containers(),
+            _ => self.pod.containers(),
+        }
+    }
+
+    /// The normal form of a container of the pod, without the service account's token mount.
+    fn pod_container(&self, list: List, index: usize) -> Result<Option<Value>, ShapeError> {
+        let Some(container) = self.pod_list(list).get(index) else { return Ok(None) };
+        let mut fields = Map::new();
+        for (field, raw) in container.fields.iter() {
+            let at = || format!("{}[{index}].{field}", field_path(list));
+            let value: Value = serde_json::from_str(raw.get())
+                .map_err(|error| ShapeError::new(at(), pod::reason(&error)))?;
+            fields.insert(field.to_owned(), value);
+        }
+        if let Some(Value::Array(mounts)) = fields.get_mut("volumeMounts") {
+            let mut checked = Ok(());
+            mounts.retain(|mount| match self.is_token_mount(mount) {
+                Ok(is_token) => !is_token,
+                Err(error) => {
+                    checked = Err(error);
+                    true
+                }
+            });
+            checked?;
+        }
+        Ok(normal(Kind::Container, &Value::Object(fields)))
+    }
+
+    /// Whether a mount is the one that ServiceAccount admission adds to every container, by what its volume
+    /// really projects: the name alone could be a tenant's volume.
+    fn is_token_mount(&self, mount: &Value) -> Result<bool, ShapeError> {
+        let path = mount["mountPath"].as_str().unwrap_or_default();
+        let (Some(name), true) =
+            (mount["name"].as_str(), clean_path(path) == TOKEN_PATH && mount["readOnly"] == true)
+        else {
+            return Ok(false);
+        };
+        Ok(self.pod_volume(name)?.is_some_and(|(_, volume)| is_token_volume(&volume)))
+    }
+}
+
+/// The projected volume of <https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken>
+/// as ServiceAccount admission writes it.
+fn is_token_volume(volume: &Value) -> bool {
+    let Some(sources) = volume["projected"]["sources"].as_array() else { return false };
+    let token = |source: &Value| source["serviceAccountToken"]["path"] == "token";
+    let authority = |source: &Value| source["configMap"]["name"] == "kube-root-ca.crt";
+    let namespace = |source: &Value| {
+        let items = source["downwardAPI"]["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        matches!(items, [item] if item["path"] == "namespace" && item["fieldRef"]["fieldPath"] == "metadata.namespace")
+    };
+    volume.as_object().is_some_and(|fields| fields.len() == 2)
+        && sources.len() == 3
+        && sources.iter().any(token)
+        && sources.iter().any(authority)
+        && sources.iter().any(namespace)
+}
+
+/// The containers that a runtime asks for in a list.
+pub(super) fn asked(runtime: &Runtime, list: List) -> &[Container] {
+    match list {
+        List::InitContainers => &runtime.init_containers,
+        _ => &runtime.containers,
+    }
+}
+
+pub(super) fn field(list: List, name: &str) -> Field<'_> {
+    match list {
+        List::InitContainers => Field::InitContainer(name),
+        _ => Field::Container(name),
+    }
+}
+
+pub(super) fn field_path(list: List) -> &'static str {
+    match list {
+        List::InitContainers => "spec.initContainers",
+        _ => "spec.containers",
+    }
+}

@@ -1,0 +1,229 @@
+//! The one comparison of items: does the pod's item say everything that the configuration's says?
+//!
+//! Both sides come as normal forms, so spelling is no difference here. Answers are field names, never values.
+
+use serde_json::Value;
+
+use crate::normal::Kind;
+
+/// How much more than the configuration's item the pod's item may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extras {
+    /// Other fields and list items are no difference.
+    Allowed,
+    /// The pod's item holds nothing beyond the configuration's: what a privileged container demands.
+    Refused,
+}
+
+/// The fields in which `found` differs from `wanted`; empty when they are equal.
+///
+/// A path reads `env[NAME].value` or `volumeMounts[/mnt/envd]`.
+pub fn differences(kind: Kind, wanted: Option<&Value>, found: Option<&Value>, extras: Extras) -> Vec<String> {
+    let mut differences = Vec::new();
+    compare(kind, wanted, found, extras, &mut String::new(), &mut differences);
+    differences
+}
+
+fn compare(
+    kind: Kind,
+    wanted: Option<&Value>,
+    found: Option<&Value>,
+    extras: Extras,
+    path: &mut String,
+    out: &mut Vec<String>,
+) {
+    match (wanted, found) {
+        (None, None) => {}
+        (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
+            let extras = inside(kind, extras);
+            for (field, wanted) in wanted {
+                within(path, field, kind == Kind::Amounts, |path| {
+                    let found = found.get(field);
+                    if kind == Kind::Container && field == "image" && same_image(wanted, found) {
+                        return;
+                    }
+                    compare(kind.child(field), Some(wanted), found, extras, path, out);
+                });
+            }
+            for field in found.keys().filter(|field| !wanted.contains_key(*field)) {
+                if extra_counts(kind, field, extras) {
+                    within(path, field, kind == Kind::Amounts, |path| out.push(path.clone()));
+                }
+            }
+        }
+        (Some(Value::Array(wanted)), Some(Value::Array(found))) => match kind.identity() {
+            Some(identity) => by_identity(kind, identity, wanted, found, extras, path, out),
+            None if wanted == found => {}
+            None => out.push(path.clone()),
+        },
+        (wanted, found) if wanted == found => {}
+        _ => out.push(path.clone()),
+    }
+}
+
+fn by_identity(
+    kind: Kind,
+    identity: &str,
+    wanted: &[Value],
+    found: &[Value],
+    extras: Extras,
+    path: &mut String,
+    out: &mut Vec<String>,
+) {
+    // Of several items under one identity the last one is in force, as the kubelet reads env.
+    let find =
+        |list: &[Value], id: Option<&Value>| list.iter().rev().find(|item| item.get(identity) == id).cloned();
+    for item in wanted {
+        let id = item.get(identity);
+        element(path, id, |path| compare(kind, Some(item), find(found, id).as_ref(), extras, path, out));
+    }
+    if extras == Extras::Refused {
+        for (index, item) in found.iter().enumerate() {
+            let id = item.get(identity);
+            let repeated = found[..index].iter().any(|other| other.get(identity) == id);
+            if repeated || find(wanted, id).is_none() {
+                element(path, id, |path| out.push(path.clone()));
+            }
+        }
+    }
+}
+
+/// Whether extras count inside an object of this kind: a mount or a variable is one statement, not a bag of
+/// fields, and so is a security context.
+fn inside(kind: Kind, extras: Extras) -> Extras {
+    match kind {
+        Kind::Env | Kind::Mount | Kind::Device | Kind::SecurityContext | Kind::Hook => Extras::Refused,
+        _ => extras,
+    }
+}
+
+fn extra_counts(kind: Kind, field: &str, extras: Extras) -> bool {
+    match kind {
+        // What runs and as whom must be ours alone, in any container.
+        Kind::Container if matches!(field, "command" | "args" | "securityContext") => true,
+        // A second source makes it another volume.
+        Kind::Volume => true,
+        // LimitRanger and the API server fill these in.
+        Kind::Container if field == "resources" => false,
+        Kind::Resources if matches!(field, "limits" | "requests") => false,
+        Kind::Amounts => false,
+        _ => extras == Extras::Refused,
+    }
+}
+
+/// Image policies pin a tag by putting its digest behind it.
+fn same_image(wanted: &Value, found: Option<&Value>) -> bool {
+    let (Some(wanted), Some(found)) = (wanted.as_str(), found.and_then(Value::as_str)) else { return false };
+    let digest = found.strip_prefix(wanted).and_then(|rest| rest.strip_prefix("@sha256:"));
+    digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn within(path: &mut String, field: &str, as_key: bool, visit: impl FnOnce(&mut String)) {
+    let length = path.len();
+    match as_key {
+        true => path.extend(["[", field, "]"]),
+        false if path.is_empty() => path.push_str(field),
+        false => path.extend([".", field]),
+    }
+    visit(path);
+    path.truncate(length);
+}
+
+fn element(path: &mut String, id: Option<&Value>, visit: impl FnOnce(&mut String)) {
+    let length = path.len();
+    match id {
+        Some(Value::String(id)) => path.extend(["[", id, "]"]),
+        Some(id) => path.push_str(&format!("[{id}]")),
+        None => path.push_str("[]"),
+    }
+    visit(path);
+    path.truncate(length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normal::normal;
+    use serde_json::json;
+
+    fn diff(kind: Kind, wanted: Value, found: Value, extras: Extras) -> Vec<String> {
+        differences(kind, normal(kind, &wanted).as_ref(), normal(kind, &found).as_ref(), extras)
+    }
+
+    #[test]
+    fn a_container_may_say_more_unless_it_is_privileged() {
+        let wanted = json!({"name": "c", "image": "i:1", "env": [{"name": "A", "value": "1"}]});
+        let found = json!({"name": "c", "image": "i:1", "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}],
+            "livenessProbe": {"exec": {"command": ["true"]}}, "resources": {"limits": {"cpu": "1"}}});
+        assert!(diff(Kind::Container, wanted.clone(), found.clone(), Extras::Allowed).is_empty());
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[B]", "livenessProbe"]);
+    }
+
+    #[test]
+    fn what_runs_and_as_whom_is_exact() {
+        let wanted = json!({"name": "c", "args": ["-v"]});
+        let found = json!({"name": "c", "args": ["-v", "-x"], "command": ["sh"], "securityContext": {"runAsUser": 0}});
+        assert_eq!(
+            diff(Kind::Container, wanted, found, Extras::Allowed),
+            ["args", "command", "securityContext"]
+        );
+    }
+
+    #[test]
+    fn a_digest_behind_the_same_image_is_the_same_image() {
+        let wanted = json!({"name": "c", "image": "r/i:1"});
+        let pinned = format!("r/i:1@sha256:{}", "0".repeat(64));
+        assert!(
+            diff(Kind::Container, wanted.clone(), json!({"name": "c", "image": pinned}), Extras::Refused)
+                .is_empty()
+        );
+        for other in ["r/i:2", "r/i:1@sha256:00", "r/i:1-x", "r/i:1@sha512:00"] {
+            let found = json!({"name": "c", "image": other});
+            assert_eq!(diff(Kind::Container, wanted.clone(), found, Extras::Allowed), ["image"]);
+        }
+    }
+
+    #[test]
+    fn a_mount_is_one_statement() {
+        let wanted = json!({"name": "v", "mountPath": "/m/"});
+        assert!(
+            diff(
+                Kind::Mount,
+                wanted.clone(),
+                json!({"name": "v", "mountPath": "/m", "readOnly": false}),
+                Extras::Allowed
+            )
+            .is_empty()
+        );
+        let found = json!({"name": "v", "mountPath": "/m", "subPath": "x"});
+        assert_eq!(diff(Kind::Mount, wanted, found, Extras::Allowed), ["subPath"]);
+    }
+
+    #[test]
+    fn the_source_says_what_a_volume_is() {
+        let wanted = json!({"name": "v", "emptyDir": {}});
+        let sized = json!({"name": "v", "emptyDir": {"sizeLimit": "1Gi"}});
+        assert!(diff(Kind::Volume, wanted.clone(), sized.clone(), Extras::Allowed).is_empty());
+        assert_eq!(diff(Kind::Volume, wanted.clone(), sized, Extras::Refused), ["emptyDir.sizeLimit"]);
+        assert_eq!(
+            diff(Kind::Volume, wanted, json!({"name": "v", "hostPath": {"path": "/"}}), Extras::Allowed),
+            ["emptyDir", "hostPath"]
+        );
+    }
+
+    #[test]
+    fn a_repeated_variable_counts_by_its_last_value() {
+        let wanted = json!({"name": "c", "env": [{"name": "A", "value": "1"}]});
+        let found = json!({"name": "c", "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]});
+        assert_eq!(diff(Kind::Container, wanted.clone(), found, Extras::Allowed), ["env[A].value"]);
+        let found = json!({"name": "c", "env": [{"name": "A", "value": "2"}, {"name": "A", "value": "1"}]});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[A]"]);
+    }
+
+    #[test]
+    fn quantities_differ_by_amount_and_are_named_by_key() {
+        let wanted = json!({"name": "c", "resources": {"limits": {"cpu": "1"}}});
+        let found = json!({"name": "c", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["resources.limits[cpu]"]);
+    }
+}

@@ -1,0 +1,260 @@
+//! The main container: which one it is, and its environment and mounts.
+
+use serde_json::value::RawValue;
+
+use super::decision::{Action, Field};
+use super::equal::{Extras, differences};
+use super::{Additions, Injection, differs_in};
+use crate::config::{Item, Runtime};
+use crate::normal::{Kind, clean_path, normal};
+use crate::patch::List;
+use crate::pod::{self, Named, ShapeError, VolumeMount};
+
+/// The annotation by which a pod says which of its containers is the main one
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-default-container>).
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// A container of the pod that is the main one of some runtimes.
+pub(super) struct MainContainer<'p, 'a> {
+    index: usize,
+    runtimes: Vec<&'a Runtime>,
+    /// The names of its variables, in the pod's order.
+    env: Vec<Named<'p>>,
+    /// Its mounts, in the pod's order.
+    mounts: Vec<VolumeMount<'p>>,
+}
+
+/// What a list of items is and where the pod's own are.
+struct Merged<'a> {
+    kind: Kind,
+    list: List,
+    added: Vec<(&'a Item, &'a Runtime)>,
+}
+
+impl<'a> Injection<'_, 'a> {
+    pub(super) fn main_containers(&mut self) -> Result<(), ShapeError> {
+        self.choose_main_containers()?;
+        let mains = std::mem::take(&mut self.mains);
+        for main in &mains {
+            self.env(main)?;
+            self.mounts(main)?;
+            self.hooks(main.index, &main.runtimes)?;
+        }
+        self.mains = mains;
+        Ok(())
+    }
+
+    fn choose_main_containers(&mut self) -> Result<(), ShapeError> {
+        for runtime in self.runtimes.iter().copied() {
+            let Some(index) = self.main_index(runtime)? else { continue };
+            if let Some(main) = self.mains.iter_mut().find(|main| main.index == index) {
+                main.runtimes.push(runtime);
+                continue;
+            }
+            let container = &self.pod.containers()[index];
+            let at = |field: &str| format!("spec.containers[{index}].{field}");
+            let mut runtimes = Vec::with_capacity(self.runtimes.len());
+            runtimes.push(runtime);
+            self.mains.push(MainContainer {
+                index,
+                runtimes,
+                env: pod::list(container.fields.get("env"), || at("env"))?,
+                mounts: pod::list(container.fields.get("volumeMounts"), || at("volumeMounts"))?,
+            });
+        }
+        Ok(())
+    }
+
+    fn main_index(&mut self, runtime: &'a Runtime) -> Result<Option<usize>, ShapeError> {
+        let containers = self.pod.containers();
+        let position = |name: &str| containers.iter().position(|container| *container.name == *name);
+        let Some(wanted) = runtime.main.name.as_deref() else {
+            let named = self.pod.annotation(DEFAULT_CONTAINER)?.and_then(|name| position(&name));
+            return Ok(Some(named.unwrap_or(0)));
+        };
+        if let Some(index) = position(wanted) {
+            return Ok(Some(index));
+        }
+        const SHOWN: usize = 10;
+        let names: Vec<String> =
+            containers.iter().take(SHOWN).map(|container| format!("{:?}", &*container.name)).collect();
+        let more = if containers.len() > SHOWN { ", …" } else { "" };
+        let why = format!("$.mainContainer.name is {wanted:?}, and the pod has {}{more}", names.join(", "));
+        let mend = "name one of the pod's containers so, or leave the name empty in the configuration";
+        self.deny(runtime, Field::Container(wanted), "spec.containers".to_owned(), why, mend);
+        Ok(None)
+    }
+
+    fn env(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {
+        let index = main.index;
+        let mut merged = Merged { kind: Kind::Env, list: List::Env(index), added: Vec::new() };
+        for runtime in main.runtimes.iter().copied() {
+            for item in &runtime.main.env {
+                let field = Field::Env(index, &item.identity);
+                // Of several variables of one name the last one is in force.
+                let found = main.env.iter().rposition(|env| env.name() == item.identity);
+                if let Some((_, different)) = self.merge(&mut merged, runtime, item, field, found)? {
+                    let why = match different {
+                        Difference::Pod(_) => "the pod sets it to something else".to_owned(),
+                        Difference::Runtime(owner, _) => format!("runtime {owner} sets it to something else"),
+                    };
+                    self.keep(runtime, field, why);
+                }
+            }
+        }
+        self.emit_merged(merged);
+        Ok(())
+    }
+
+    fn mounts(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {
+        let index = main.index;
+        let mut merged = Merged { kind: Kind::Mount, list: List::VolumeMounts(index), added: Vec::new() };
+        for runtime in main.runtimes.iter().copied() {
+            for item in &runtime.main.volume_mounts {
+                let field = Field::VolumeMount(index, &item.identity);
+                let same_path = |mount: &VolumeMount<'_>| {
+                    mount.mount_path.as_deref().is_some_and(|path| clean_path(path) == item.identity)
+                };
+                let found = main.mounts.iter().position(same_path);
+                if let Some((at, different)) = self.merge(&mut merged, runtime, item, field, found)? {
+                    let path = &item.identity;
+                    let (why, mend) = match different {
+                        Difference::Pod(fields) => (
+                            format!(
+                                "the mount at {path} is not the one that is injected: it {}",
+                                differs_in(&fields)
+                            ),
+                            "mount it at another path or remove it",
+                        ),
+                        Difference::Runtime(owner, fields) => (
+                            format!("the mount at {path} of runtime {owner} {}", differs_in(&fields)),
+                            "make them equal in the configuration, or move one",
+                        ),
+                    };
+                    self.conflict(runtime, field, at, why, mend);
+                }
+            }
+        }
+        self.emit_merged(merged);
+        Ok(())
+    }
+
+    /// Adds an item or finds an equal one; otherwise says where the different one is and how it differs.
+    fn merge(
+        &mut self,
+        merged: &mut Merged<'a>,
+        runtime: &'a Runtime,
+        item: &'a Item,
+        field: Field<'a>,
+        found: Option<usize>,
+    ) -> Result<Option<(String, Difference<'a>)>, ShapeError> {
+        let different = if let Some(position) = found {
+            let (at, found) = self.pod_item(merged.list, position)?;
+            let found = normal(merged.kind, &found);
+            let fields = differences(merged.kind, item.normal.as_ref(), found.as_ref(), Extras::Refused);
+            (at, Difference::Pod(fields))
+        } else if let Some((other, owner)) =
+            merged.added.iter().find(|(other, _)| other.identity == item.identity)
+        {
+            let normals = (item.normal.as_ref(), other.normal.as_ref());
+            let fields = differences(merged.kind, normals.0, normals.1, Extras::Refused);
+            (field.to_string(), Difference::Runtime(&owner.name, fields))
+        } else {
+            merged.added.push((item, runtime));
+            self.decide(runtime, field, Action::Added);
+            return Ok(None);
+        };
+        let (Difference::Pod(fields) | Difference::Runtime(_, fields)) = &different.1;
+        if fields.is_empty() {
+            self.decide(runtime, field, Action::Unchanged);
+            return Ok(None);
+        }
+        Ok(Some(different))
+    }
+
+    /// The path and JSON of one item of a container's list.
+    fn pod_item(&self, list: List, position: usize) -> Result<(String, serde_json::Value), ShapeError> {
+        let (index, field) = match list {
+            List::Env(index) => (index, "env"),
+            List::VolumeMounts(index) => (index, "volumeMounts"),
+            _ => return Ok((String::new(), serde_json::Value::Null)),
+        };
+        let raw = self.pod.containers().get(index).and_then(|container| container.fields.get(field));
+        let items: Vec<&RawValue> = pod::list(raw, || format!("spec.containers[{index}].{field}"))?;
+        let at = format!("spec.containers[{index}].{field}[{position}]");
+        let item = items.get(position).map_or("null", |raw| raw.get());
+        match serde_json::from_str(item) {
+            Ok(value) => Ok((at, value)),
+            Err(error) => Err(ShapeError::new(at, pod::reason(&error))),
+        }
+    }
+
+    fn emit_merged(&mut self, merged: Merged<'a>) {
+        let (index, field) = match merged.list {
+            List::Env(index) => (index, "env"),
+            List::VolumeMounts(index) => (index, "volumeMounts"),
+            _ => return,
+        };
+        let exists =
+            self.pod.containers().get(index).is_some_and(|container| container.fields.get(field).is_some());
+        let items = merged.added.iter().map(|(item, _)| item.json.as_str()).collect();
+        self.emit(Additions { list: merged.list, exists, items });
+    }
+
+    /// Whether a mount of a container is one that a runtime puts into it as its main container.
+    pub(super) fn is_injected_mount(&self, index: usize, volume: &str, path: &str) -> bool {
+        let path = clean_path(path);
+        let mains = self.mains.iter().filter(|main| main.index == index);
+        mains.flat_map(|main| &main.runtimes).any(|runtime| {
+            runtime.main.volume_mounts.iter().any(|item| {
+                let name = item.normal.as_ref().and_then(|mount| mount["name"].as_str());
+                item.identity == path && name == Some(volume)
+            })
+        })
+    }
+
+    /// What is allowed and will hurt: said in warnings.
+    pub(super) fn warn_of_risks(&mut self) -> Result<(), ShapeError> {
+        let context: Option<PodSecurity> = match self.pod.spec.security_context {
+            Some(raw) => serde_json::from_str(raw.get())
+                .map_err(|error| ShapeError::new("spec.securityContext", pod::reason(&error)))?,
+            None => None,
+        };
+        let non_root = context.is_some_and(|context| context.run_as_non_root == Some(true));
+        let class = self.pod.spec.runtime_class_name.as_deref().unwrap_or_default();
+        let sandboxed = ["gvisor", "runsc"].iter().any(|name| class.contains(name));
+        for runtime in self.runtimes {
+            for container in runtime.init_containers.iter().chain(&runtime.containers) {
+                let name = &container.item.identity;
+                if non_root && !container.sets_user {
+                    self.warnings.push(format!(
+                        "runtime {}: container {name} sets no runAsUser, and the pod says runAsNonRoot: true",
+                        runtime.name
+                    ));
+                }
+                if sandboxed && container.bidirectional {
+                    self.warnings.push(format!(
+                        "runtime {}: container {name} mounts Bidirectional, which gVisor refuses",
+                        runtime.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How an item differs, and from whose.
+enum Difference<'a> {
+    /// From the pod's, in these fields.
+    Pod(Vec<String>),
+    /// From that of a runtime injected before, in these fields.
+    Runtime(&'a str, Vec<String>),
+}
+
+/// What is read of the pod's security context.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSecurity {
+    run_as_non_root: Option<bool>,
+}

@@ -1,0 +1,325 @@
+//! The borrowed view of what injection reads of a pod.
+//!
+//! One pass over the JSON keeps names and raw slices; a list is only looked into when a rule asks for it, and
+//! what no rule reads is never decoded. Nothing here changes a pod: unknown fields survive because they are
+//! never parsed, only left where they are.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A string of the input, borrowed where it holds no escape.
+///
+/// Go's encoder writes `<`, `>` and `&` as escapes, so any string may need an owned copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A JSON object of which only the keys are decoded; each value stays a slice of the input.
+#[derive(Debug, Clone, Default)]
+pub struct Object<'a> {
+    fields: Vec<(Text<'a>, &'a RawValue)>,
+}
+
+impl<'a> Object<'a> {
+    /// The raw value of `key`; `null` counts as absent. Of a repeated key the last counts, as in Go's decoder.
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        let (_, raw) = self.fields.iter().rev().find(|(name, _)| &**name == key)?;
+        (raw.get() != "null").then_some(raw)
+    }
+
+    /// The keys and raw values in the order of the input.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.fields.iter().map(|(name, raw)| (&**name, *raw))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                // A container as the API server sends it has about ten fields.
+                let mut fields = Vec::with_capacity(12);
+                while let Some(entry) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    fields.push(entry);
+                }
+                Ok(Object { fields })
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// A pod whose shape is not a pod's: where, and what was found there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct ShapeError {
+    /// The field's path in Kubernetes' own spelling, such as `spec.containers[0].env`.
+    pub field: String,
+    /// What is wrong with it, in words that hold no value of the pod.
+    pub reason: String,
+}
+
+impl ShapeError {
+    /// An error at `field`.
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+
+    fn of(field: impl Into<String>, error: &serde_json::Error) -> Self {
+        Self::new(field, reason(error))
+    }
+}
+
+/// What a decoding error says, without its position and without the value it met: pods hold secrets.
+pub fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    match text.split_once(", expected ") {
+        Some((found, expected)) => {
+            let found =
+                found.trim_start_matches("invalid type: ").split([' ', '`']).next().unwrap_or_default();
+            format!("must be {expected}, not {}", if found.is_empty() { "this" } else { found })
+        }
+        None => text.split('`').next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned(),
+    }
+}
+
+/// A pod as it arrives at admission, before any change.
+#[derive(Debug, serde::Deserialize)]
+pub struct Pod<'a> {
+    /// `metadata`; every object has it.
+    #[serde(borrow)]
+    pub metadata: Metadata<'a>,
+    /// `spec`.
+    #[serde(borrow, default)]
+    pub spec: Spec<'a>,
+}
+
+/// What is read of `metadata`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata<'a> {
+    /// Missing where the API server is to make one of `generateName`.
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+    /// The prefix that a made-up name gets.
+    #[serde(borrow, default)]
+    pub generate_name: Option<Text<'a>>,
+    /// May be missing; the review's own namespace counts.
+    #[serde(borrow, default)]
+    pub namespace: Option<Text<'a>>,
+    /// Keys, and values that are decoded on demand.
+    #[serde(borrow, default)]
+    pub labels: Option<Object<'a>>,
+    /// Keys, and values that are decoded on demand.
+    #[serde(borrow, default)]
+    pub annotations: Option<Object<'a>>,
+    /// The objects that own this pod; at most one of them controls it.
+    #[serde(borrow, default)]
+    pub owner_references: Option<Vec<OwnerReference<'a>>>,
+}
+
+/// One of `metadata.ownerReferences`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerReference<'a> {
+    /// Group and version, such as `agents.kruise.io/v1alpha1`.
+    #[serde(borrow)]
+    pub api_version: Text<'a>,
+    /// The owner's kind.
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+    /// The owner's name, in the pod's namespace.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// The owner's uid; missing from pods that were worked out offline.
+    #[serde(borrow, default)]
+    pub uid: Option<Text<'a>>,
+    /// Whether this owner is the managing one.
+    #[serde(default)]
+    pub controller: Option<bool>,
+}
+
+/// What is read of `spec`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec<'a> {
+    /// Containers, each an object of raw fields.
+    #[serde(borrow, default)]
+    pub containers: Option<Vec<Container<'a>>>,
+    /// Init containers and native sidecars.
+    #[serde(borrow, default)]
+    pub init_containers: Option<Vec<Container<'a>>>,
+    /// The list of volumes, undecoded.
+    #[serde(borrow, default)]
+    pub volumes: Option<&'a RawValue>,
+    /// The pod's security context, undecoded.
+    #[serde(borrow, default)]
+    pub security_context: Option<&'a RawValue>,
+    /// The runtime class, such as `gvisor`.
+    #[serde(borrow, default)]
+    pub runtime_class_name: Option<Text<'a>>,
+}
+
+/// One container: its fields are decoded when a rule asks for them.
+#[derive(Debug, Clone)]
+pub struct Container<'a> {
+    /// `name`; the empty string where the pod gives none, which the API server refuses later.
+    pub name: Text<'a>,
+    /// Everything, `name` included.
+    pub fields: Object<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Container<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Object::deserialize(deserializer)?;
+        let name = match fields.get("name") {
+            Some(raw) => serde_json::from_str(raw.get())
+                .map_err(|error| serde::de::Error::custom(format_args!("name: {}", reason(&error))))?,
+            None => Text(Cow::Borrowed("")),
+        };
+        Ok(Self { name, fields })
+    }
+}
+
+/// One volume mount, as far as the rules read it.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeMount<'a> {
+    /// The volume's name.
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+    /// Where it is mounted.
+    #[serde(borrow, default)]
+    pub mount_path: Option<Text<'a>>,
+}
+
+/// Anything that is known by its `name`: a volume, an environment variable, a block device.
+#[derive(Debug, serde::Deserialize)]
+pub struct Named<'a> {
+    /// The name.
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+}
+
+impl Named<'_> {
+    /// The name, or the empty string.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
+/// Decodes a raw list of `T`; absent is empty. `field` names it in the error.
+pub fn list<'a, T: Deserialize<'a>>(
+    raw: Option<&'a RawValue>,
+    field: impl Fn() -> String,
+) -> Result<Vec<T>, ShapeError> {
+    match raw {
+        None => Ok(Vec::new()),
+        Some(raw) if raw.get() == "null" => Ok(Vec::new()),
+        Some(raw) => serde_json::from_str(raw.get()).map_err(|error| ShapeError::of(field(), &error)),
+    }
+}
+
+impl<'a> Pod<'a> {
+    /// The value of a label, if it is there. A value that is no string is a shape error.
+    pub fn label(&self, key: &str) -> Result<Option<Text<'a>>, ShapeError> {
+        string(self.metadata.labels.as_ref(), key, "metadata.labels")
+    }
+
+    /// The value of an annotation, if it is there. A value that is no string is a shape error.
+    pub fn annotation(&self, key: &str) -> Result<Option<Text<'a>>, ShapeError> {
+        string(self.metadata.annotations.as_ref(), key, "metadata.annotations")
+    }
+
+    /// `spec.containers`; empty where it is missing.
+    pub fn containers(&self) -> &[Container<'a>] {
+        self.spec.containers.as_deref().unwrap_or_default()
+    }
+
+    /// `spec.initContainers`; empty where it is missing.
+    pub fn init_containers(&self) -> &[Container<'a>] {
+        self.spec.init_containers.as_deref().unwrap_or_default()
+    }
+
+    /// The owner that manages this pod (`controller: true`).
+    pub fn controller(&self) -> Option<&OwnerReference<'a>> {
+        self.metadata.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
+    }
+}
+
+fn string<'a>(object: Option<&Object<'a>>, key: &str, field: &str) -> Result<Option<Text<'a>>, ShapeError> {
+    let Some(raw) = object.and_then(|object| object.get(key)) else { return Ok(None) };
+    serde_json::from_str(raw.get())
+        .map(Some)
+        .map_err(|error| ShapeError::of(format!("{field}[{key}]"), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_strings_are_owned_and_plain_ones_borrowed() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"metadata":{"name":"a","labels":{"k":"x \u0026\u0026 y"}},"spec":{"containers":[{"name":"main"}]}}"#,
+        )
+        .unwrap();
+        assert!(matches!(pod.metadata.name, Some(Text(Cow::Borrowed("a")))));
+        assert_eq!(&*pod.label("k").unwrap().unwrap(), "x && y");
+        assert_eq!(&*pod.containers()[0].name, "main");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_without_its_content() {
+        let pod: Pod = serde_json::from_str(r#"{"metadata":{"labels":{"k":{"secret":"s3cr3t"}}}}"#).unwrap();
+        let error = pod.label("k").unwrap_err();
+        assert_eq!(error.to_string(), "metadata.labels[k]: must be a string, not map");
+        let error = serde_json::from_str::<Vec<Named>>(r#"["s3cr3t"]"#).unwrap_err();
+        assert!(!reason(&error).contains("s3cr3t"), "{}", reason(&error));
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"metadata":{"labels":null,"annotations":{"a":null}},"spec":{"containers":null,"volumes":null}}"#,
+        )
+        .unwrap();
+        assert!(pod.annotation("a").unwrap().is_none());
+        assert!(pod.containers().is_empty());
+        assert!(list::<Named>(pod.spec.volumes, || "spec.volumes".into()).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,70 @@
+//! Who may ask for privileged runtimes.
+//!
+//! Labels and annotations are the tenant's own word, so the two questions here are about what a tenant cannot
+//! write: the namespace, which is the boundary that counts, and who created the pod, which says which controller
+//! made it but not on whose behalf.
+
+use crate::config::Runtime;
+use crate::pattern::Pattern;
+
+/// The rules; a list that is empty allows anyone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// `--privileged-namespaces`
+    pub namespaces: Vec<Pattern>,
+    /// `--privileged-creators`
+    pub creators: Vec<Pattern>,
+}
+
+/// A privileged runtime that this pod may not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("runtime {runtime} is privileged, and {what} {value:?} is not allowed by {flag}; {mend}")]
+pub struct Forbidden {
+    /// The runtime.
+    pub runtime: String,
+    /// What was looked at.
+    pub what: &'static str,
+    /// What was found.
+    pub value: String,
+    /// The flag that rules it out.
+    pub flag: &'static str,
+    /// What to do.
+    pub mend: &'static str,
+}
+
+impl Policy {
+    /// Whether any rule is set.
+    pub fn is_set(&self) -> bool {
+        !self.namespaces.is_empty() || !self.creators.is_empty()
+    }
+
+    /// Checks one runtime. `creator` is the user name that the API server authenticated; `None` (offline) is
+    /// not checked.
+    pub fn check(&self, runtime: &Runtime, namespace: &str, creator: Option<&str>) -> Result<(), Forbidden> {
+        if runtime.privileged.is_empty() {
+            return Ok(());
+        }
+        let forbidden = |what, value: &str, flag, mend| Forbidden {
+            runtime: runtime.name.clone(),
+            what,
+            value: value.to_owned(),
+            flag,
+            mend,
+        };
+        if !allows(&self.namespaces, namespace) {
+            let mend = "create it in an allowed namespace, or ask for other runtimes";
+            return Err(forbidden("the namespace", namespace, "--privileged-namespaces", mend));
+        }
+        if let Some(creator) = creator
+            && !allows(&self.creators, creator)
+        {
+            let mend = "create a sandbox and let its controller make the pod, or ask for other runtimes";
+            return Err(forbidden("its creator", creator, "--privileged-creators", mend));
+        }
+        Ok(())
+    }
+}
+
+fn allows(patterns: &[Pattern], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
+}

@@ -1,0 +1,160 @@
+//! From a verdict to the bytes of an AdmissionReview response, written once into one buffer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::verdict::{Denied, Outcome, Verdict};
+use crate::patch::{self, write_text};
+
+/// The API server drops a warning with a control character and cuts long ones; this many characters are kept.
+const WARNING_CHARS: usize = 120;
+/// As many warnings as stay below the API server's total of 4096 characters.
+const WARNINGS: usize = 30;
+
+/// Writes the response to the review `uid`. With `report_only` nothing is patched or denied, only said.
+pub fn write(uid: &str, verdict: &Verdict<'_>, report_only: bool) -> Vec<u8> {
+    let patch = match &verdict.outcome {
+        Outcome::Injected(plan) if !report_only && !plan.operations.is_empty() => {
+            let mut patch = Vec::with_capacity(patch::size_hint(&plan.operations));
+            patch::write(&plan.operations, &mut patch);
+            patch
+        }
+        _ => Vec::new(),
+    };
+    let mut out = Vec::with_capacity(512 + patch.len().div_ceil(3) * 4);
+    out.extend_from_slice(
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
+    );
+    write_text(uid, &mut out);
+    match &verdict.outcome {
+        Outcome::Denied(denied) if !report_only => {
+            out.extend_from_slice(br#","allowed":false,"status":"#);
+            out.extend_from_slice(status(denied).to_string().as_bytes());
+        }
+        _ => out.extend_from_slice(br#","allowed":true"#),
+    }
+    if !patch.is_empty() {
+        out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+        write_base64(&patch, &mut out);
+        out.push(b'"');
+    }
+    write_warnings(verdict, report_only, &mut out);
+    write_audit_annotations(verdict, &mut out);
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// A Kubernetes `Status`, which the API server shows to the user for what is not a review's answer.
+pub fn error_status(code: u16, message: &str) -> Vec<u8> {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": printable(message),
+    });
+    status.to_string().into_bytes()
+}
+
+fn write_base64(patch: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + patch.len().div_ceil(3) * 4, 0);
+    // The room is what base64 needs, so there is nothing that can fail.
+    let written = STANDARD.encode_slice(patch, &mut out[start..]).unwrap_or_default();
+    out.truncate(start + written);
+}
+
+/// The status of a denial: reason, code and causes as the API server's own validation writes them.
+fn status(denied: &Denied) -> serde_json::Value {
+    let causes: Vec<_> = denied
+        .causes
+        .iter()
+        .map(|cause| {
+            let runtime =
+                cause.runtime.as_ref().map(|runtime| format!("runtime {runtime}: ")).unwrap_or_default();
+            json!({
+                "reason": "FieldValueInvalid",
+                "field": printable(&cause.field),
+                "message": printable(&format!("sandbox-injector: {runtime}{}", cause.message)),
+            })
+        })
+        .collect();
+    let mut details = json!({"name": printable(&denied.name), "kind": "Pod"});
+    if !causes.is_empty() {
+        details["causes"] = causes.into();
+    }
+    if let Some(seconds) = denied.retry_after_seconds {
+        details["retryAfterSeconds"] = seconds.into();
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "code": denied.code,
+        "reason": denied.reason,
+        "message": denied.message(),
+        "details": details,
+    })
+}
+
+fn write_warnings(verdict: &Verdict<'_>, report_only: bool, out: &mut Vec<u8>) {
+    let mut warnings: Vec<&str> = match &verdict.outcome {
+        Outcome::Injected(plan) => plan.warnings.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let denial = match &verdict.outcome {
+        Outcome::Denied(denied) if report_only => {
+            Some(denied.lines().map(|line| format!("would be denied: {line}")).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
+    warnings.extend(denial.iter().flatten().map(String::as_str));
+    if warnings.is_empty() {
+        return;
+    }
+    out.extend_from_slice(br#","warnings":["#);
+    let left_out = warnings.len().saturating_sub(WARNINGS);
+    for (index, warning) in warnings.iter().take(WARNINGS).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(&cut(&format!("sandbox-injector: {}", printable(warning))), out);
+    }
+    if left_out > 0 {
+        out.push(b',');
+        write_text(&format!("sandbox-injector: and {left_out} more warnings"), out);
+    }
+    out.push(b']');
+}
+
+/// What goes into the audit log; the API server puts the webhook's name before each key.
+fn write_audit_annotations(verdict: &Verdict<'_>, out: &mut Vec<u8>) {
+    let Some(by) = verdict.decided_by else { return };
+    out.extend_from_slice(br#","auditAnnotations":{"decided-by":"#);
+    write_text(by.as_str(), out);
+    out.extend_from_slice(br#","runtimes":"#);
+    let names: Vec<&str> = verdict.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
+    write_text(if names.is_empty() { "none".to_owned() } else { names.join(",") }.as_str(), out);
+    if let Outcome::Injected(plan) = &verdict.outcome {
+        let revisions: Vec<String> = verdict
+            .runtimes
+            .iter()
+            .map(|runtime| format!("{}={}", runtime.name, runtime.revision()))
+            .collect();
+        out.extend_from_slice(br#","revisions":"#);
+        write_text(&revisions.join(","), out);
+        out.extend_from_slice(br#","kept":"#);
+        write_text(&plan.kept().to_string(), out);
+    }
+    out.push(b'}');
+}
+
+/// Text that may hold a tenant's words, without what a terminal or the API server would choke on.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+fn cut(warning: &str) -> String {
+    if warning.len() <= WARNING_CHARS {
+        return warning.to_owned();
+    }
+    // Only ASCII gets here, so bytes are characters.
+    format!("{}...", warning.get(..WARNING_CHARS - 3).unwrap_or_default())
+}

@@ -1,0 +1,259 @@
+//! What is decided about one pod, before it is put into any format.
+
+use tokio::time::Instant;
+
+use super::response::printable;
+use crate::config::{Config, Runtime};
+use crate::inject::decision::{Action, Cause, Decision};
+use crate::inject::{self, Denial, Plan};
+use crate::pod::{Pod, ShapeError};
+use crate::policy::Policy;
+use crate::runtimes::{DecidedBy, Lookup, LookupError, Rules, Selection, SelectionError};
+
+/// The operator's settings: everything a decision depends on beside the pod and the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Which pods, and who decides on their runtimes.
+    pub rules: Rules,
+    /// Who may ask for privileged runtimes.
+    pub policy: Policy,
+    /// How to inject.
+    pub injection: inject::Options,
+    /// Decide, log, count and warn, but never patch nor deny.
+    pub report_only: bool,
+}
+
+/// One pod to decide on.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'p> {
+    /// The pod.
+    pub pod: &'p Pod<'p>,
+    /// The review's namespace; the pod's own may be missing.
+    pub namespace: &'p str,
+    /// Who creates it; `None` offline, where that is not checked.
+    pub creator: Option<&'p str>,
+}
+
+/// What is decided, and by whom.
+#[derive(Debug)]
+pub struct Verdict<'c> {
+    /// The rule that answered; `None` where none was asked or none could answer.
+    pub decided_by: Option<DecidedBy>,
+    /// The runtimes that the pod is to have, in the order of injection.
+    pub runtimes: Vec<&'c Runtime>,
+    /// What becomes of the pod.
+    pub outcome: Outcome<'c>,
+}
+
+/// What becomes of a pod.
+#[derive(Debug)]
+pub enum Outcome<'c> {
+    /// It is none of our business, or nothing was asked for.
+    Passed(Passed),
+    /// It gets what the plan says, which may be nothing any more.
+    Injected(Plan<'c>),
+    /// It is refused.
+    Denied(Denied<'c>),
+}
+
+/// Why a pod is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// Not the creation of a pod.
+    NotPod,
+    /// A pod without any of the labels.
+    NotSandbox,
+    /// The rule that answered says "nothing".
+    NothingAsked,
+}
+
+impl Passed {
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Passed::NotPod => "not the creation of a pod",
+            Passed::NotSandbox => "no sandbox label",
+            Passed::NothingAsked => "no runtimes asked for",
+        }
+    }
+}
+
+/// Why a pod is refused, with what the API server and kubectl make of it.
+#[derive(Debug)]
+pub struct Denied<'c> {
+    /// The HTTP code in the status.
+    pub code: u16,
+    /// The machine-readable reason in the status.
+    pub reason: &'static str,
+    /// The pod's name, or what its name will start with.
+    pub name: String,
+    /// What is wrong, for denials that are not about fields.
+    pub summary: Option<String>,
+    /// What is wrong, field by field.
+    pub causes: Vec<Cause>,
+    /// After how many seconds a client may try again.
+    pub retry_after_seconds: Option<u32>,
+    /// What injection had decided on other items.
+    pub decisions: Vec<Decision<'c>>,
+}
+
+impl Denied<'_> {
+    fn of_causes(pod: &Pod<'_>, causes: Vec<Cause>) -> Self {
+        Self {
+            code: 422,
+            reason: "Invalid",
+            name: pod_name(pod),
+            summary: None,
+            causes,
+            retry_after_seconds: None,
+            decisions: Vec::new(),
+        }
+    }
+
+    /// Every reason, a line each, clean for a terminal.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let causes = self.causes.iter().map(|cause| printable(&cause.to_string()));
+        self.summary.iter().map(|summary| printable(summary)).chain(causes)
+    }
+
+    /// The whole text of the refusal.
+    pub fn message(&self) -> String {
+        let lines: Vec<String> = self.lines().collect();
+        match lines.as_slice() {
+            [one] => one.clone(),
+            lines => format!("{} reasons:\n* {}", lines.len(), lines.join("\n* ")),
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// How many items of the pod stay although a runtime wanted others.
+    pub fn kept(&self) -> usize {
+        self.decisions.iter().filter(|decision| decision.action == Action::Kept).count()
+    }
+}
+
+impl<'c> Verdict<'c> {
+    /// A pod that is left as it is.
+    pub fn passed(why: Passed) -> Self {
+        Self { decided_by: None, runtimes: Vec::new(), outcome: Outcome::Passed(why) }
+    }
+
+    /// A pod whose shape is no pod's.
+    pub fn no_pod(name: &str, error: ShapeError) -> Self {
+        let denied = Denied {
+            code: 422,
+            reason: "Invalid",
+            name: name.to_owned(),
+            summary: None,
+            causes: vec![error.into()],
+            retry_after_seconds: None,
+            decisions: Vec::new(),
+        };
+        Self { decided_by: None, runtimes: Vec::new(), outcome: Outcome::Denied(denied) }
+    }
+
+    /// Whether the pod is refused.
+    pub fn is_denied(&self) -> bool {
+        matches!(self.outcome, Outcome::Denied(_))
+    }
+
+    /// The decisions on single items.
+    pub fn decisions(&self) -> &[Decision<'c>] {
+        match &self.outcome {
+            Outcome::Passed(_) => &[],
+            Outcome::Injected(plan) => &plan.decisions,
+            Outcome::Denied(denied) => &denied.decisions,
+        }
+    }
+}
+
+/// Decides on one pod: who says which runtimes, whether they may be had, and what injecting them means.
+pub async fn decide<'c>(
+    candidate: Candidate<'_>,
+    config: &'c Config,
+    settings: &Settings,
+    lookups: &impl Lookup,
+    deadline: Instant,
+) -> Verdict<'c> {
+    let Candidate { pod, namespace, creator } = candidate;
+    let (by, runtimes) = match settings.rules.select(pod, namespace, config, lookups, deadline).await {
+        Ok(Selection::NotSandbox) => return Verdict::passed(Passed::NotSandbox),
+        Ok(Selection::Decided { by, runtimes }) => (by, runtimes),
+        Err(error) => {
+            let outcome = Outcome::Denied(selection_denied(pod, error));
+            return Verdict { decided_by: None, runtimes: Vec::new(), outcome };
+        }
+    };
+    let outcome = if runtimes.is_empty() {
+        Outcome::Passed(Passed::NothingAsked)
+    } else {
+        injected(pod, namespace, creator, &runtimes, settings)
+    };
+    Verdict { decided_by: Some(by), runtimes, outcome }
+}
+
+fn injected<'c>(
+    pod: &Pod<'_>,
+    namespace: &str,
+    creator: Option<&str>,
+    runtimes: &[&'c Runtime],
+    settings: &Settings,
+) -> Outcome<'c> {
+    let forbidden: Vec<String> = runtimes
+        .iter()
+        .filter_map(|runtime| settings.policy.check(runtime, namespace, creator).err())
+        .map(|forbidden| forbidden.to_string())
+        .collect();
+    if !forbidden.is_empty() {
+        return Outcome::Denied(Denied {
+            code: 403,
+            reason: "Forbidden",
+            summary: Some(forbidden.join("; ")),
+            ..Denied::of_causes(pod, Vec::new())
+        });
+    }
+    match inject::inject(pod, runtimes, settings.injection) {
+        Ok(plan) => Outcome::Injected(plan),
+        Err(Denial { causes, decisions }) => {
+            Outcome::Denied(Denied { decisions, ..Denied::of_causes(pod, causes) })
+        }
+    }
+}
+
+fn selection_denied<'c>(pod: &Pod<'_>, error: SelectionError) -> Denied<'c> {
+    let field = match &error {
+        SelectionError::Shape(shape) => return Denied::of_causes(pod, vec![shape.clone().into()]),
+        SelectionError::Lookup(trouble) => {
+            let (code, reason, retry) = match trouble {
+                LookupError::Passing(_) => (503, "ServiceUnavailable", Some(1)),
+                LookupError::Lasting(_) => (500, "InternalError", None),
+            };
+            return Denied {
+                code,
+                reason,
+                summary: Some(trouble.to_string()),
+                retry_after_seconds: retry,
+                ..Denied::of_causes(pod, Vec::new())
+            };
+        }
+        SelectionError::Names(_) => annotation_field(),
+        SelectionError::Unknown { by: DecidedBy::Annotation, .. } => annotation_field(),
+        SelectionError::Unknown { .. } => "metadata".to_owned(),
+    };
+    let message = match error {
+        SelectionError::Names(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    Denied::of_causes(pod, vec![Cause { field, runtime: None, message }])
+}
+
+fn annotation_field() -> String {
+    format!("metadata.annotations[{}]", crate::runtimes::RUNTIMES_ANNOTATION)
+}
+
+/// The pod's name, or what its name will start with.
+pub fn pod_name(pod: &Pod<'_>) -> String {
+    let metadata = &pod.metadata;
+    metadata.name.as_deref().or(metadata.generate_name.as_deref()).unwrap_or_default().to_owned()
+}
