@@ -1,4 +1,5 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
+
 pub mod chain;
 pub mod config;
 pub mod inject;
@@ -10,4 +11,5 @@ pub mod policy;
 pub mod quantity;
 pub mod review;
 pub mod runtimes;
+pub mod workload;
 pub mod yaml;

@@ -222,15 +222,18 @@ fn plain(text: &str) -> bool {
 
 /// What some reader takes for a boolean, null, number or date though [`scalar::resolve`] does not.
 fn taken_for_other(text: &str) -> bool {
-    let folded = text.to_ascii_lowercase();
-    let word = matches!(
-        folded.as_str(),
-        "y" | "yes" | "n" | "no" | "true" | "false" | "on" | "off" | "null" | "nan" | "inf" | "infinity"
-    );
-    // Base 60 (`1:20`), dates, prefixed and grouped numbers, and floats that overflow.
-    let unsigned = folded.strip_prefix(['-', '+', '.']).unwrap_or(&folded);
-    let digits = unsigned.starts_with(|character: char| character.is_ascii_digit());
-    let base_60_or_date = digits
-        && folded.chars().all(|character| character.is_ascii_digit() || "-+:._ tz".contains(character));
-    word || base_60_or_date || scalar::looks_like_float(&folded.replace('_', ""))
+    let folded = text.to_ascii_lowercase().replace('_', "");
+    let unsigned = folded.strip_prefix(['-', '+']).unwrap_or(&folded);
+    let word = matches!(folded.as_str(), "y" | "yes" | "n" | "no" | "true" | "false" | "on" | "off" | "null");
+    // Too large for the reader at hand is not too large for every reader.
+    let prefixed = unsigned.len() > 2
+        && matches!(&unsigned.as_bytes()[..2], b"0x" | b"0o" | b"0b")
+        && unsigned[2..].bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Base 60 (`1:20`) and dates (`2001-01-01`, also with a time).
+    let base_60 = unsigned.starts_with(|first: char| first.is_ascii_digit())
+        && unsigned.contains(':')
+        && unsigned.chars().all(|character| character.is_ascii_digit() || ":.".contains(character));
+    let date = matches!(unsigned.as_bytes(), [a, b, c, d, b'-', e, ..]
+        if [a, b, c, d, e].iter().all(|byte| byte.is_ascii_digit()));
+    word || prefixed || base_60 || date || scalar::looks_like_float(&folded)
 }

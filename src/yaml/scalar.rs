@@ -56,7 +56,7 @@ pub(super) fn resolve(text: &str) -> Plain {
 /// The number that a text spells, if it does.
 pub(super) fn number(text: &str) -> Option<Number> {
     match text.as_bytes().first()? {
-        b'.' => float(text),
+        b'.' => float(&text.replace('_', "")),
         b'0'..=b'9' | b'+' | b'-' => {
             let digits = text.replace('_', "");
             integer(&digits).or_else(|| float(&digits))

@@ -1,0 +1,130 @@
+//! OpenKruise agents (`agents.kruise.io`): SandboxSet, Sandbox and SandboxTemplate.
+//!
+//! The rules are those of [the controllers](https://github.com/openkruise/agents/tree/master/pkg/controller): a SandboxSet
+//! creates Sandboxes (`NewSandboxFromSandboxSet`), and a Sandbox creates one pod of its own name
+//! (`GeneratePodFromSandbox`) with
+//! - label and annotation `agents.kruise.io/created-by: sandbox`,
+//! - the template's labels and annotations,
+//! - a volume for each of `spec.volumeClaimTemplates`, claim `<template>-<sandbox>`.
+//!
+//! The SandboxSet's controller writes `sandbox-pool` and its siblings into the map that it took the Sandbox's labels from, which is
+//! the template's. So they are on the pod only where the SandboxSet has an inline template with labels; for the same reason
+//! such a template's own keys under `agents.kruise.io/` do not reach the pod.
+//!
+//! What the open-source controller injects by itself is not shown.
+
+use serde_json::Value;
+
+use super::shape::{Error, Node};
+use super::template::{Claims, Draft, Name, add_claims};
+use super::{Context, Declared, Found};
+
+pub(super) const GROUP: &str = "agents.kruise.io";
+
+const CREATED_BY: &str = "agents.kruise.io/created-by";
+
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    match context.origin.kind.as_str() {
+        "SandboxSet" => sandbox_set(document, context),
+        "Sandbox" => sandbox(document, context),
+        "SandboxTemplate" => sandbox_template(document, context),
+        "SandboxClaim" => {
+            let note = format!("{} takes a Sandbox that exists already; give the SandboxSet", context.origin);
+            Ok(context.pass_with(note))
+        }
+        _ => Ok(context.pass()),
+    }
+}
+
+fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    let set = Name::of(document)?;
+    let spec = document.need("spec", "a SandboxSet has its template there")?;
+    let (mut draft, inline) = template(&spec, &context)?;
+    if inline {
+        draft.annotations.retain(|key, _| survives(key));
+        if draft.has_labels {
+            draft.labels.retain(|key, _| survives(key));
+            draft.label("agents.kruise.io/sandbox-pool", &set.text);
+            draft.label("agents.kruise.io/sandbox-template", &set.text);
+            draft.label("agents.kruise.io/sandbox-claimed", "false");
+        }
+    }
+    let declared = declared(&spec, &context, &set)?;
+    let pod = finish(draft, document, &spec, &set.child(), &context)?;
+    Ok(context.found(pod, Some(declared), Vec::new()))
+}
+
+fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    let name = Name::of(document)?;
+    let spec = document.need("spec", "a Sandbox has its template there")?;
+    let (draft, _) = template(&spec, &context)?;
+    let declared = declared(&spec, &context, &name)?;
+    let pod = finish(draft, document, &spec, &name, &context)?;
+    Ok(context.found(pod, Some(declared), Vec::new()))
+}
+
+/// The pod of a Sandbox that refers to the template and asks for nothing else.
+fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    let name = Name::of(document)?.child();
+    let spec = document.need("spec", "a SandboxTemplate has its template there")?;
+    let draft = Draft::from_template(&spec.need("template", "a SandboxTemplate has a pod template there")?)?;
+    let pod = finish(draft, document, &spec, &name, &context)?;
+    Ok(context.found(pod, None, Vec::new()))
+}
+
+/// The pod template, and whether it stands in the object itself.
+fn template(spec: &Node<'_>, context: &Context<'_>) -> Result<(Draft, bool), Error> {
+    // The controller looks at the reference first, too.
+    let Some(reference) = spec.field("templateRef")? else {
+        let mend = "give a pod template there, or the name of a SandboxTemplate in templateRef.name";
+        return Ok((without_finalizers(Draft::from_template(&spec.need("template", mend)?)?), true));
+    };
+    let name = reference
+        .text_field("name")?
+        .ok_or_else(|| reference.missing("name", "the name of a SandboxTemplate belongs there"))?;
+    let referred = context
+        .templates
+        .get(context.namespace, name)
+        .ok_or_else(|| reference.no_template(context.namespace, name))?;
+    let referred = Node::root_of(referred, &format!("SandboxTemplate {name}:"));
+    let template = referred
+        .need("spec", "a SandboxTemplate has its template there")?
+        .need("template", "a SandboxTemplate has a pod template there")?;
+    Ok((without_finalizers(Draft::from_template(&template)?), false))
+}
+
+/// `GeneratePodFromSandbox` copies labels, annotations and spec only.
+fn without_finalizers(mut draft: Draft) -> Draft {
+    draft.finalizers.clear();
+    draft
+}
+
+/// What of a SandboxSet's template the controller keeps (`clearAndInitInnerKeys`).
+fn survives(key: &str) -> bool {
+    !key.starts_with("agents.kruise.io/") || key.starts_with("agents.kruise.io/cleanup-")
+}
+
+fn finish(
+    draft: Draft,
+    document: &Node<'_>,
+    spec: &Node<'_>,
+    sandbox: &Name,
+    context: &Context<'_>,
+) -> Result<Value, Error> {
+    let mut draft = without_finalizers(draft).named(sandbox).owned(document, sandbox, context)?;
+    draft.label(CREATED_BY, "sandbox");
+    draft.annotate(CREATED_BY, "sandbox");
+    add_claims(&mut draft, spec, &sandbox.text, &Claims::Append)?;
+    Ok(draft.into_pod(context.namespace))
+}
+
+fn declared(spec: &Node<'_>, context: &Context<'_>, name: &Name) -> Result<Declared, Error> {
+    let mut runtimes = Vec::new();
+    for runtime in spec.list_field("runtimes")? {
+        let name = runtime.text_field("name")?;
+        runtimes.push(
+            name.ok_or_else(|| runtime.missing("name", "the name of a runtime belongs there"))?.to_owned(),
+        );
+    }
+    Ok(Declared { kind: context.origin.kind.clone(), name: name.text.clone(), runtimes })
+}

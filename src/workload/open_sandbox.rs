@@ -1,0 +1,55 @@
+//! OpenSandbox (`sandbox.opensandbox.io`): Pool and BatchSandbox.
+//!
+//! The rules are those of [the controllers](https://github.com/opensandbox-group/OpenSandbox/tree/main/kubernetes/internal/controller):
+//! a Pool's pods have `generateName` only and the label `sandbox.opensandbox.io/pool-name` (`createPoolPod`); those of a
+//! BatchSandbox are named `<name>-<index>` and have two labels that say so (`scaleBatchSandbox`). The first is shown.
+
+use super::shape::{Error, Node};
+use super::template::{Draft, Name};
+use super::{Context, Found};
+
+pub(super) const GROUP: &str = "sandbox.opensandbox.io";
+
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    match context.origin.kind.as_str() {
+        "Pool" => pool(document, context),
+        "BatchSandbox" => batch_sandbox(document, context),
+        _ => Ok(context.pass()),
+    }
+}
+
+fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    let name = Name::of(document)?;
+    let spec = document.need("spec", "a Pool has its template there")?;
+    let template = spec.need("template", "a Pool has a pod template there")?;
+    let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
+    draft.label("sandbox.opensandbox.io/pool-name", &name.text);
+    let pod = draft.into_pod(context.namespace);
+    Ok(context.found(pod, None, Vec::new()))
+}
+
+fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+    let name = Name::of(document)?;
+    let spec = document.need("spec", "a BatchSandbox has its template there")?;
+    let Some(template) = spec.field("template")? else {
+        let pool = spec.text_field("poolRef")?;
+        let pool = pool.ok_or_else(|| {
+            spec.missing("template", "give a pod template there, or a Pool's name in poolRef")
+        })?;
+        let note = format!("{} takes its pods from the Pool {pool}; give that", context.origin);
+        return Ok(context.pass_with(note));
+    };
+    let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
+    draft.label("batch-sandbox.sandbox.opensandbox.io/name", &name.text);
+    draft.label("batch-sandbox.sandbox.opensandbox.io/pod-index", "0");
+    draft.name = Some(format!("{}-0", name.text)).filter(|_| name.prefix.is_none());
+    let mut notes = Vec::new();
+    if !spec.list_field("shardPatches")?.is_empty() {
+        notes.push(format!(
+            "{}: spec.shardPatches changes the pods further and is not applied here",
+            context.origin
+        ));
+    }
+    let pod = draft.into_pod(context.namespace);
+    Ok(context.found(pod, None, notes))
+}

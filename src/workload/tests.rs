@@ -1,0 +1,442 @@
+use std::fs;
+use std::path::Path;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::yaml;
+
+fn parse(text: &str) -> Vec<Value> {
+    yaml::documents(text).into_iter().map(|document| document.unwrap().value).collect()
+}
+
+fn read_all(text: &str) -> Vec<Result<Found, Error>> {
+    let documents = parse(text);
+    let templates = Templates::collect(&documents, "default");
+    documents.iter().flat_map(|document| read(document, "default", &templates)).collect()
+}
+
+fn subjects(text: &str) -> Vec<Subject> {
+    let pod = |found| match found {
+        Ok(Found::Pod(subject)) => *subject,
+        other => panic!("{other:?}"),
+    };
+    read_all(text).into_iter().map(pod).collect()
+}
+
+fn passed(text: &str) -> Passed {
+    match read_all(text).pop() {
+        Some(Ok(Found::Passed(passed))) => passed,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn error(text: &str) -> String {
+    read_all(text).into_iter().find_map(Result::err).unwrap().to_string()
+}
+
+// === templates ===
+
+// `UPDATE_TESTDATA=1 cargo test --lib workload` writes the pods anew; read the difference before you keep it.
+#[rstest]
+#[case("kruise-sandboxset")]
+#[case("kruise-sandboxset-without-labels")]
+#[case("kruise-sandbox-in-cluster")]
+#[case("kruise-manual-runtime")]
+#[case("kruise-template-ref")]
+#[case("agent-sandbox-standalone")]
+#[case("agent-sandbox-warm-pool")]
+#[case("agent-sandbox-volume-claims")]
+#[case("agent-sandbox-template-own-network")]
+#[case("opensandbox-batchsandbox")]
+#[case("opensandbox-pool")]
+#[case("opensandbox-resumed")]
+#[case("builtin")]
+fn a_template_gives_the_pod_that_its_controller_creates(#[case] case: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/workload").join(case);
+    let pods: Vec<Value> = subjects(&fs::read_to_string(folder.join("manifest.yaml")).unwrap())
+        .into_iter()
+        .inspect(|subject| assert_eq!(subject.pod["metadata"]["namespace"], subject.namespace))
+        .map(|subject| subject.pod)
+        .collect();
+    if std::env::var_os("UPDATE_TESTDATA").is_some() {
+        let text = pods.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n");
+        fs::write(folder.join("pods.yaml"), text).unwrap();
+    }
+    assert_eq!(pods, parse(&fs::read_to_string(folder.join("pods.yaml")).unwrap()));
+}
+
+#[rstest]
+#[case("sandbox-example", "8302e04b")]
+#[case("python-pool-x7k2m", "60d75e6a")]
+#[case("python-template", "cede6d20")]
+#[case("python-pool", "ed572cc4")]
+#[case("my-stateful-sandbox", "afb8e8fc")]
+#[case("stateful-sandbox-template", "40b016f4")]
+#[case("", "811c9dc5")]
+fn the_name_hash_is_agent_sandboxs(#[case] name: &str, #[case] hash: &str) {
+    assert_eq!(name_hash(name), hash);
+}
+
+// === spec.runtimes ===
+
+const CONTAINERS: &str = "{spec: {containers: [{name: a}]}}";
+
+#[rstest]
+#[case("agents.kruise.io/v1alpha1", "SandboxSet", "runtimes: [{name: csi}, {name: agent-runtime}], template", Some(vec!["csi", "agent-runtime"]))]
+#[case("agents.kruise.io/v1beta1", "Sandbox", "runtimes: [{name: csi, version: 2}], template", Some(vec!["csi"]))]
+#[case("agents.kruise.io/v1alpha1", "Sandbox", "template", Some(vec![]))]
+#[case("agents.kruise.io/v1alpha1", "SandboxSet", "runtimes: [], template", Some(vec![]))]
+#[case("agents.kruise.io/v1alpha1", "SandboxTemplate", "runtimes: [{name: csi}], template", None)]
+#[case("agents.x-k8s.io/v1beta1", "Sandbox", "runtimes: [{name: csi}], podTemplate", None)]
+#[case("sandbox.opensandbox.io/v1alpha1", "Pool", "runtimes: [{name: csi}], template", None)]
+#[case("apps/v1", "Deployment", "runtimes: [{name: csi}], template", None)]
+fn only_the_kinds_with_the_field_declare_runtimes(
+    #[case] api_version: &str,
+    #[case] kind: &str,
+    #[case] spec: &str,
+    #[case] expected: Option<Vec<&str>>,
+) {
+    let text = format!(
+        "{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}, spec: {{{spec}: {CONTAINERS}}}}}"
+    );
+    let declared = subjects(&text).remove(0).declared;
+    assert_eq!(
+        declared.as_ref().map(|declared| declared.runtimes.clone()),
+        expected.map(|names| names.into_iter().map(str::to_owned).collect())
+    );
+    if let Some(declared) = declared {
+        assert_eq!((declared.kind.as_str(), declared.name.as_str()), (kind, "x"));
+    }
+}
+
+// === pods and lists ===
+
+#[test]
+fn a_pod_stays_as_it_is() {
+    let text =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: team-a}\nspec: {future: 1}\nstatus: {}\n";
+    let subject = subjects(text).remove(0);
+    assert_eq!(subject.pod, parse(text)[0]);
+    assert_eq!((subject.namespace.as_str(), subject.declared, subject.review), ("team-a", None, None));
+    assert_eq!(subject.origin.to_string(), "Pod a");
+    let without = "apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n";
+    let subject = subjects(without).remove(0);
+    assert_eq!(subject.pod, parse(without)[0]);
+    assert_eq!((subject.namespace.as_str(), subject.origin.name.as_str()), ("default", "a-*"));
+}
+
+#[test]
+fn lists_are_flattened_and_a_broken_item_does_not_hide_the_others() {
+    let text = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, metadata: {name: a}}
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: b}, spec: {}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
+- apiVersion: v1
+  kind: PodList
+  items:
+  - {metadata: {name: d}}
+- 7
+";
+    let found = read_all(text);
+    assert_eq!(found.len(), 5);
+    let Ok(Found::Pod(first)) = &found[0] else { panic!() };
+    assert_eq!(first.origin.to_string(), "Pod a (items[0])");
+    assert_eq!(
+        found[1].as_ref().unwrap_err().to_string(),
+        "$.items[1].spec.template: missing; a workload has its pod template there"
+    );
+    let Ok(Found::Passed(third)) = &found[2] else { panic!() };
+    assert_eq!(third.note, "ConfigMap c (items[2]) is no pod and no template of one that is known here");
+    let Ok(Found::Pod(fourth)) = &found[3] else { panic!() };
+    assert_eq!(fourth.origin.path, "$.items[3].items[0]");
+    assert_eq!(fourth.pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "d"}}));
+    assert_eq!(found[4].as_ref().unwrap_err().to_string(), "$.items[4]: must be an object, is a number");
+}
+
+#[test]
+fn an_empty_list_gives_nothing() {
+    assert!(read_all("{apiVersion: v1, kind: List, items: []}").is_empty());
+    assert!(read_all("{apiVersion: v1, kind: PodList, items: null}").is_empty());
+}
+
+// === reviews ===
+
+fn review(change: impl FnOnce(&mut Value)) -> String {
+    let mut review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "6b1f90a9",
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "namespace": "team-a",
+            "operation": "CREATE",
+            "userInfo": {"username": "system:serviceaccount:a:b"},
+            "object": {"metadata": {"generateName": "a-"}, "spec": {}},
+            "dryRun": true,
+        },
+    });
+    change(&mut review);
+    review.to_string()
+}
+
+#[test]
+fn a_review_keeps_what_its_answer_needs() {
+    let subject = subjects(&review(|_| {})).remove(0);
+    assert_eq!(subject.pod, json!({"metadata": {"generateName": "a-"}, "spec": {}}));
+    assert_eq!(subject.namespace, "team-a");
+    assert_eq!(subject.origin.to_string(), "AdmissionReview a-*");
+    let expected = Review {
+        uid: "6b1f90a9".into(),
+        operation: "CREATE".into(),
+        username: "system:serviceaccount:a:b".into(),
+        dry_run: true,
+    };
+    assert_eq!(subject.review, Some(expected));
+}
+
+#[rstest]
+#[case("/request/resource/resource", json!("services"), "is about CREATE of services, and only the CREATE of pods is decided on")]
+#[case("/request/resource/group", json!("x.io"), "is about CREATE of pods.x.io, and only")]
+#[case("/request/operation", json!("DELETE"), "is about DELETE of pods, and only")]
+#[case("/request/subResource", json!("exec"), "is about CREATE of pods/exec, and only")]
+fn a_review_of_anything_but_a_new_pod_is_passed_over(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] note: &str,
+) {
+    let passed = passed(&review(|review| set(review, pointer, value)));
+    assert!(passed.note.contains(note), "{}", passed.note);
+    assert_eq!(passed.review.unwrap().uid, "6b1f90a9");
+}
+
+#[rstest]
+#[case("/apiVersion", json!("admission.k8s.io/v1beta1"), "$.apiVersion: must be admission.k8s.io/v1, is \"admission.k8s.io/v1beta1\"")]
+#[case("/request", json!(null), "$.request: missing; an AdmissionReview that asks has one; this may be an answer")]
+#[case("/request", json!([]), "$.request: must be an object, is a list")]
+#[case("/request/uid", json!(""), "$.request.uid: missing; an AdmissionReview's request has it")]
+#[case("/request/operation", json!(1), "$.request.operation: must be a string, is a number; quote it")]
+#[case("/request/resource", json!(null), "$.request.resource: missing; an AdmissionReview's request has it")]
+#[case("/request/resource/resource", json!(null), "$.request.resource.resource: missing; for pods it is \"pods\"")]
+#[case("/request/object", json!(null), "$.request.object: missing; the pod to create belongs there")]
+#[case("/request/object", json!("x"), "$.request.object: must be an object, is a string")]
+#[case("/request/dryRun", json!("x"), "$.request.dryRun: must be true or false, is \"x\"")]
+#[case("/request/userInfo", json!(true), "$.request.userInfo: must be an object, is a boolean")]
+fn a_malformed_review_is_an_error_with_its_path(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] expected: &str,
+) {
+    assert_eq!(error(&review(|review| set(review, pointer, value))), expected);
+}
+
+fn set(document: &mut Value, pointer: &str, value: Value) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    document.pointer_mut(parent).unwrap()[key] = value;
+}
+
+// === what is passed over, what is an error ===
+
+#[rstest]
+#[case("v1", "Service", "", "Service x is no pod")]
+#[case("example.com/v1", "Pod", "", "Pod x is no pod")]
+#[case("example.com/v1", "Sandbox", "", "Sandbox x is no pod")]
+#[case("agents.kruise.io/v1alpha1", "Checkpoint", "", "Checkpoint x is no pod")]
+#[case("agents.kruise.io/v1alpha1", "SandboxClaim", "", "give the SandboxSet")]
+#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxWarmPool", "", "give its SandboxTemplate")]
+#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxClaim", "", "give its SandboxTemplate")]
+#[case(
+    "sandbox.opensandbox.io/v1alpha1",
+    "BatchSandbox",
+    "poolRef: fast",
+    "takes its pods from the Pool fast; give that"
+)]
+#[case("apps/v1", "ControllerRevision", "", "ControllerRevision x is no pod")]
+#[case("sandbox.opensandbox.io/v1alpha1", "Deployment", "", "Deployment x is no pod")]
+fn kinds_that_make_no_pods_are_passed_over(
+    #[case] api_version: &str,
+    #[case] kind: &str,
+    #[case] spec: &str,
+    #[case] note: &str,
+) {
+    let text =
+        format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}, spec: {{{spec}}}}}");
+    let passed = passed(&text);
+    assert!(passed.note.contains(note), "{}", passed.note);
+}
+
+#[rstest]
+#[case("a: 1", "$.apiVersion: missing; a Kubernetes manifest has apiVersion and kind")]
+#[case("apiVersion: v1", "$.kind: missing; a Kubernetes manifest has apiVersion and kind")]
+#[case("[1]", "$: must be an object, is a list")]
+#[case("{apiVersion: 1, kind: Pod}", "$.apiVersion: must be a string, is a number; quote it")]
+#[case("{apiVersion: v1, kind: Pod, metadata: []}", "$.metadata: must be an object, is a list")]
+#[case("{apiVersion: v1, kind: List}", "$.items: missing; a list has its objects there")]
+#[case("{apiVersion: v1, kind: List, items: {}}", "$.items: must be a list, is an object")]
+fn a_document_that_is_no_manifest_is_an_error(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(error(text), expected);
+}
+
+#[rstest]
+#[case("{}", "$.spec.template.spec: missing; a pod template has the pod's spec there")]
+#[case("[]", "$.spec.template: must be an object, is a list")]
+#[case("{spec: x}", "$.spec.template.spec: must be an object, is a string")]
+#[case("{spec: {}}", "$.spec.template.spec.containers: missing; a pod has at least one container")]
+#[case("{spec: {containers: {}}}", "$.spec.template.spec.containers: must be a list, is an object")]
+#[case("{spec: {containers: [x]}}", "$.spec.template.spec.containers[0]: must be an object, is a string")]
+#[case("{spec: {containers: [], volumes: 1}}", "$.spec.template.spec.volumes: must be a list, is a number")]
+#[case(
+    "{metadata: {labels: {alibabacloud.com/acs: true}}, spec: {}}",
+    "$.spec.template.metadata.labels['alibabacloud.com/acs']: must be a string, is a boolean; quote it"
+)]
+#[case(
+    "{metadata: {annotations: []}, spec: {}}",
+    "$.spec.template.metadata.annotations: must be an object, is a list"
+)]
+#[case("null", "$.spec.template: missing; ")]
+fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &str, #[case] expected: &str) {
+    for (api_version, kind) in [
+        ("agents.kruise.io/v1alpha1", "SandboxSet"),
+        ("agents.kruise.io/v1alpha1", "Sandbox"),
+        ("agents.kruise.io/v1alpha1", "SandboxTemplate"),
+        ("agents.x-k8s.io/v1beta1", "Sandbox"),
+        ("extensions.agents.x-k8s.io/v1beta1", "SandboxTemplate"),
+        ("sandbox.opensandbox.io/v1alpha1", "Pool"),
+        ("sandbox.opensandbox.io/v1alpha1", "BatchSandbox"),
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("apps/v1", "DaemonSet"),
+        ("apps/v1", "ReplicaSet"),
+        ("batch/v1", "Job"),
+        ("batch/v1", "CronJob"),
+    ] {
+        let (field, wrapped) = match (api_version, kind) {
+            (group, _) if group.contains("x-k8s.io") => ("podTemplate", format!("podTemplate: {template}")),
+            (_, "CronJob") => {
+                ("jobTemplate.spec.template", format!("jobTemplate: {{spec: {{template: {template}}}}}"))
+            }
+            _ => ("template", format!("template: {template}")),
+        };
+        let text = format!(
+            "{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}, spec: {{{wrapped}}}}}"
+        );
+        let expected = expected.replace("spec.template", &format!("spec.{field}"));
+        let error = error(&text);
+        assert!(error.starts_with(&expected), "{api_version} {kind}: {error}");
+    }
+}
+
+#[rstest]
+#[case("metadata: {}, spec: {}", "$.metadata.name: missing; the pod's name is made of it")]
+#[case("spec: {}", "$.metadata: missing; an object has its name there")]
+#[case("metadata: {name: x}", "$.spec: missing; a SandboxSet has its template there")]
+#[case(
+    "metadata: {name: x}, spec: {runtimes: csi, template: @}",
+    "$.spec.runtimes: must be a list, is a string"
+)]
+#[case(
+    "metadata: {name: x}, spec: {runtimes: [csi], template: @}",
+    "$.spec.runtimes[0]: must be an object, is a string"
+)]
+#[case(
+    "metadata: {name: x}, spec: {runtimes: [{}], template: @}",
+    "$.spec.runtimes[0].name: missing; the name of a runtime belongs there"
+)]
+#[case(
+    "metadata: {name: x}, spec: {volumeClaimTemplates: [{}], template: @}",
+    "$.spec.volumeClaimTemplates[0].metadata: missing; a claim template has its name there"
+)]
+#[case(
+    "metadata: {name: x}, spec: {templateRef: {}}",
+    "$.spec.templateRef.name: missing; the name of a SandboxTemplate belongs there"
+)]
+#[case(
+    "metadata: {name: x}, spec: {templateRef: {name: python}}",
+    "$.spec.templateRef: the SandboxTemplate default/python is not in the input; give its manifest too"
+)]
+fn a_sandboxset_of_the_wrong_shape_is_an_error_with_its_path(#[case] fields: &str, #[case] expected: &str) {
+    let fields = fields.replace('@', CONTAINERS);
+    assert_eq!(
+        error(&format!("{{apiVersion: agents.kruise.io/v1alpha1, kind: SandboxSet, {fields}}}")),
+        expected
+    );
+}
+
+#[test]
+fn a_fault_in_a_template_that_is_referred_to_names_the_template() {
+    let text = "
+apiVersion: agents.kruise.io/v1alpha1
+kind: Sandbox
+metadata: {name: x}
+spec: {templateRef: {name: python}}
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: agents.kruise.io/v1alpha1, kind: SandboxTemplate, metadata: {name: python}, spec: {template: {}}}
+";
+    assert_eq!(
+        error(text),
+        "SandboxTemplate python: $.spec.template.spec: missing; a pod template has the pod's spec there"
+    );
+}
+
+#[test]
+fn shard_patches_are_noted() {
+    let text = format!(
+        "{{apiVersion: sandbox.opensandbox.io/v1alpha1, kind: BatchSandbox, metadata: {{name: x}}, spec: {{shardPatches: [{{}}], template: {CONTAINERS}}}}}"
+    );
+    assert_eq!(
+        subjects(&text)[0].notes,
+        ["BatchSandbox x: spec.shardPatches changes the pods further and is not applied here"]
+    );
+}
+
+fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
+    found.push(path.to_owned());
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| paths(item, &format!("{path}/{index}"), found));
+        }
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                paths(value, &format!("{path}/{key}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_shape_makes_the_reader_panic() {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/workload");
+    for folder in fs::read_dir(folders).unwrap() {
+        let text = fs::read_to_string(folder.unwrap().path().join("manifest.yaml")).unwrap();
+        for document in parse(&text) {
+            let mut found = Vec::new();
+            paths(&document, "", &mut found);
+            for path in found {
+                for junk in [
+                    json!(null),
+                    json!(true),
+                    json!(-1),
+                    json!(""),
+                    json!([]),
+                    json!([null]),
+                    json!({}),
+                    json!({"": []}),
+                ] {
+                    let mut document = document.clone();
+                    *document.pointer_mut(&path).unwrap() = junk;
+                    let templates = Templates::collect([&document], "default");
+                    let _ = read(&document, "default", &templates);
+                }
+            }
+        }
+    }
+}
