@@ -1,1 +1,3 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
+
+pub mod metrics;
