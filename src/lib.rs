@@ -1,3 +1,4 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
 
 pub mod metrics;
+pub mod telemetry;
