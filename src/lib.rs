@@ -1,4 +1,5 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
 
+pub mod certs;
 pub mod metrics;
 pub mod telemetry;
