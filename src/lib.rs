@@ -2,5 +2,6 @@
 
 pub mod certs;
 pub mod metrics;
+pub mod server;
 pub mod telemetry;
 pub mod watch;
