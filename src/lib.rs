@@ -1,8 +1,10 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
 
+pub mod certs;
 pub mod chain;
 pub mod config;
 pub mod inject;
+pub mod metrics;
 pub mod normal;
 pub mod patch;
 pub mod pattern;
@@ -11,5 +13,8 @@ pub mod policy;
 pub mod quantity;
 pub mod review;
 pub mod runtimes;
+pub mod server;
+pub mod telemetry;
+pub mod watch;
 pub mod workload;
 pub mod yaml;

@@ -287,7 +287,8 @@ mod tests {
     fn what_is_no_review_is_refused_in_one_line() {
         for (body, expected) in [
             ("", "body: not an AdmissionReview: EOF while parsing a value"),
-            ("[]", "body: not an AdmissionReview"),
+            ("[]", "body: not an admission.k8s.io/v1 AdmissionReview"),
+            ("[1]", "body: not an AdmissionReview: must be a string, not integer"),
             ("{}", "body: not an admission.k8s.io/v1 AdmissionReview"),
             (r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "request: is missing"),
             (&review(r#"{"uid":""}"#), "request.uid: is empty"),

@@ -1,0 +1,283 @@
+//! Makes a certificate authority and serving certificates, for clusters without a certificate manager.
+//!
+//! Pure: PEM in, PEM out. The time is passed in and nothing is read or written; where the files go, and with which
+//! mode, is the caller's concern. Keys are P-256: each new connection of the API server is a full handshake.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use thiserror::Error;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far clocks of a cluster may be apart before a fresh certificate looks not yet valid to somebody.
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Why no certificate could be made.
+#[derive(Debug, Error)]
+pub enum CertsError {
+    /// A serving certificate without a name verifies nowhere.
+    #[error("no name to certify: give at least one --dns-name, such as sandbox-injector.sandbox-system.svc")]
+    NoNames,
+    /// A name that no certificate can hold.
+    #[error("--dns-name {name:?} is neither a DNS name nor an IP address")]
+    Name {
+        /// The name as given.
+        name: String,
+    },
+    /// The end of the validity cannot be expressed.
+    #[error("--days {days}: give a number from 1 to 36500")]
+    Days {
+        /// The number as given.
+        days: u32,
+    },
+    /// The given authority's certificate cannot be read.
+    #[error("--ca: not a PEM certificate: {reason}")]
+    AuthorityCertificate {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The given authority's key cannot be read.
+    #[error("--ca-key: not a PEM private key (PKCS#8, SEC1 or PKCS#1): {reason}")]
+    AuthorityKey {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The given certificate is not an authority's.
+    #[error("--ca: this certificate may not sign others (CA is not set in its basic constraints)")]
+    NotAnAuthority,
+    /// The given key belongs to another certificate.
+    #[error("--ca-key: this key is not the one of the certificate in --ca")]
+    KeyMismatch,
+    /// The given authority can no longer sign.
+    #[error("--ca: this authority has expired; make a new one and update the caBundle")]
+    Expired,
+    /// Signing failed.
+    #[error("cannot make the certificate: {0}")]
+    Sign(#[from] rcgen::Error),
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Clone)]
+pub struct CertificateAndKey {
+    /// The certificate alone: its authority is what the client has.
+    pub certificate: String,
+    /// The private key, PKCS#8.
+    pub key: String,
+}
+
+/// From when to when a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// The first moment.
+    pub not_before: SystemTime,
+    /// The last moment.
+    pub not_after: SystemTime,
+}
+
+impl Validity {
+    /// `days` from `now` on, beginning a little earlier so that clocks may differ.
+    ///
+    /// # Errors
+    /// When `days` is 0 or more than a century.
+    pub fn days(now: SystemTime, days: u32) -> Result<Self, CertsError> {
+        if !(1..=36_500).contains(&days) {
+            return Err(CertsError::Days { days });
+        }
+        Ok(Self { not_before: now - CLOCK_SKEW, not_after: now + DAY * days })
+    }
+
+    fn apply(self, params: &mut CertificateParams) {
+        let epoch = date_time_ymd(1970, 1, 1);
+        let since = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        params.not_before = epoch + since(self.not_before);
+        params.not_after = epoch + since(self.not_after);
+    }
+}
+
+/// A new self-signed authority named `common_name`, which may sign serving and client certificates only.
+///
+/// # Errors
+/// When the key cannot be made.
+pub fn authority(common_name: &str, validity: Validity) -> Result<CertificateAndKey, CertsError> {
+    let key = KeyPair::generate()?;
+    let mut params = named(common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages =
+        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    validity.apply(&mut params);
+    let certificate = params.self_signed(&key)?;
+    Ok(CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() })
+}
+
+/// A serving certificate for `names` (DNS names or IP addresses) under `authority`, with a new key.
+///
+/// It never outlives its authority: a later end is moved to the authority's.
+///
+/// # Errors
+/// When there is no name or a bad one, or when `authority` is unfit: not PEM, no authority, another's key, or
+/// expired at the start of `validity` (less the allowance for clocks).
+pub fn serving(
+    authority: &CertificateAndKey,
+    names: &[String],
+    validity: Validity,
+) -> Result<CertificateAndKey, CertsError> {
+    let first = names.first().ok_or(CertsError::NoNames)?;
+    let (issuer, authority_end) = issuer(authority)?;
+    if authority_end <= validity.not_before + CLOCK_SKEW {
+        return Err(CertsError::Expired);
+    }
+    let validity = Validity { not_after: validity.not_after.min(authority_end), ..validity };
+
+    let mut params = named(first);
+    for name in names {
+        let one = CertificateParams::new(vec![name.clone()])
+            .ok()
+            .filter(|_| is_name(name))
+            .ok_or_else(|| CertsError::Name { name: name.clone() })?;
+        params.subject_alt_names.extend(one.subject_alt_names);
+    }
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    validity.apply(&mut params);
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+    Ok(CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() })
+}
+
+/// Parameters with a common name, which X.509 limits to 64 characters; the names that count are elsewhere.
+fn named(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name.chars().take(64).collect::<String>());
+    params
+}
+
+/// Whether `name` can be a subject alternative name: an address, or labels of which the first may be `*`.
+fn is_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.parse::<std::net::IpAddr>().is_ok()
+        || (name.len() <= 253 && name.strip_prefix("*.").unwrap_or(name).split('.').all(label))
+}
+
+/// The signer made of an authority's PEM, and when the authority expires.
+fn issuer(authority: &CertificateAndKey) -> Result<(Issuer<'static, KeyPair>, SystemTime), CertsError> {
+    let unreadable = |reason: String| CertsError::AuthorityCertificate { reason };
+    let der = CertificateDer::from_pem_slice(authority.certificate.as_bytes())
+        .map_err(|error| unreadable(error.to_string()))?;
+    let (_, certificate) = X509Certificate::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
+    if !certificate.is_ca() {
+        return Err(CertsError::NotAnAuthority);
+    }
+    let key = KeyPair::from_pem(&authority.key)
+        .map_err(|error| CertsError::AuthorityKey { reason: error.to_string() })?;
+    if key.public_key_raw() != certificate.public_key().subject_public_key.data.as_ref() {
+        return Err(CertsError::KeyMismatch);
+    }
+    let end = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    let issuer = Issuer::from_ca_cert_der(&der, key)?;
+    Ok((issuer, UNIX_EPOCH + Duration::from_secs(end)))
+}
+
+impl std::fmt::Debug for CertificateAndKey {
+    /// Leaves the key out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificateAndKey").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use x509_parser::prelude::GeneralName;
+
+    use super::*;
+
+    fn a_year() -> Validity {
+        Validity::days(SystemTime::now(), 365).unwrap()
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_serving_certificate_holds_every_name_and_is_signed_by_the_authority() {
+        let authority = authority("test", a_year()).unwrap();
+        let pair = serving(&authority, &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]), a_year()).unwrap();
+        let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+        let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+        let ca = CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap();
+        let (_, ca) = X509Certificate::from_der(&ca).unwrap();
+        assert_eq!(leaf.issuer(), ca.subject());
+        let sans = leaf.subject_alternative_name().unwrap().unwrap().value;
+        assert_eq!(
+            sans.general_names,
+            [
+                GeneralName::DNSName("a.b.svc"),
+                GeneralName::DNSName("*.b.svc"),
+                GeneralName::IPAddress(&[127, 0, 0, 1])
+            ]
+        );
+    }
+
+    #[test]
+    fn a_serving_certificate_never_outlives_its_authority() {
+        let now = SystemTime::now();
+        let authority = authority("test", Validity::days(now, 10).unwrap()).unwrap();
+        let pair = serving(&authority, &names(&["a"]), Validity::days(now, 100).unwrap()).unwrap();
+        let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+        let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+        let end = UNIX_EPOCH + Duration::from_secs(leaf.validity().not_after.timestamp().unsigned_abs());
+        assert!(end <= now + DAY * 10);
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::blank("a b")]
+    #[case::url("https://a")]
+    #[case::dots("a..b")]
+    #[case::not_ascii("bücher.example")]
+    fn bad_names_are_refused(#[case] name: &str) {
+        let authority = authority("test", a_year()).unwrap();
+        let error = serving(&authority, &names(&[name]), a_year()).unwrap_err();
+        assert!(matches!(error, CertsError::Name { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_unfit_authority_is_refused() {
+        let year = a_year();
+        let good = authority("test", year).unwrap();
+        let other = authority("other", year).unwrap();
+        let leaf = serving(&good, &names(&["a"]), year).unwrap();
+        let old = Validity { not_before: UNIX_EPOCH, not_after: UNIX_EPOCH + DAY };
+        let expired = authority("old", old).unwrap();
+        let mixed = CertificateAndKey { key: other.key, ..good.clone() };
+        let garbled = CertificateAndKey { certificate: "x".into(), ..good.clone() };
+        let keyless = CertificateAndKey { key: String::new(), ..good };
+        let refusal = |authority| serving(&authority, &names(&["a"]), year).unwrap_err();
+        assert!(matches!(refusal(leaf), CertsError::NotAnAuthority));
+        assert!(matches!(refusal(expired), CertsError::Expired));
+        assert!(matches!(refusal(mixed), CertsError::KeyMismatch));
+        assert!(matches!(refusal(garbled), CertsError::AuthorityCertificate { .. }));
+        assert!(matches!(refusal(keyless), CertsError::AuthorityKey { .. }));
+    }
+
+    #[rstest]
+    #[case(0)]
+    #[case(36_501)]
+    fn absurd_validities_are_refused(#[case] days: u32) {
+        assert!(matches!(Validity::days(SystemTime::now(), days), Err(CertsError::Days { .. })));
+    }
+}

@@ -1,0 +1,284 @@
+//! The server: HTTPS for the API server, plain HTTP for probes and metrics.
+//!
+//! ```text
+//! listener ── TLS ── connection ── routes ── Admission (the webhook, given from outside)
+//! ```
+//!
+//! It knows nothing of pods. It must never drop a request that it has begun to read, wait without a deadline, or
+//! let one client's behaviour be felt by another.
+
+mod body;
+mod connection;
+pub mod health;
+mod listener;
+mod registry;
+mod reply;
+mod routes;
+pub mod shutdown;
+pub mod tls;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::body::Bytes;
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+pub use self::{health::Readiness, reply::Reply, shutdown::Shutdown};
+use self::{
+    listener::{Kind, Listener},
+    registry::{Registry, Stage},
+    tls::Tls,
+};
+use crate::metrics::Metrics;
+
+/// The webhook as the server sees it.
+pub trait Admission: Send + Sync + 'static {
+    /// Answers `POST /mutate`. `body` is the whole request body; at `deadline` the answer should be on its way, for a
+    /// little later the API server gives up and the server abandons the call.
+    fn mutate(&self, body: Bytes, deadline: Instant) -> impl Future<Output = Reply> + Send;
+
+    /// Answers `POST /validate` likewise.
+    fn validate(&self, body: Bytes, deadline: Instant) -> impl Future<Output = Reply> + Send;
+}
+
+/// How the server is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where HTTPS is served (`--bind`).
+    pub bind: SocketAddr,
+    /// Where probes and metrics are served (`--metrics-bind`).
+    pub metrics_bind: SocketAddr,
+    /// How long requests are still taken after the first signal (`--drain`): as long as it takes until nobody sends
+    /// new connections here.
+    pub drain: Duration,
+    /// What a client may use up.
+    pub limits: Limits,
+}
+
+/// What clients may use up, in time and space. The defaults suit a cluster; tests shrink them.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open HTTPS connections; one more displaces the one that has been idle longest. Lowered at start to what the
+    /// process may open.
+    pub connections: usize,
+    /// Connections beyond that which are still accepted, to be told 503.
+    pub spare_connections: usize,
+    /// Open connections of the plain listener.
+    pub plain_connections: usize,
+    /// How long a connection must have been idle before it may be displaced.
+    pub displace_after: Duration,
+    /// Bytes of one request body. The API server's own limit on objects leaves reviews well below.
+    pub body: usize,
+    /// Bytes of all request bodies that are being read or answered; at least [`Self::body`].
+    pub in_flight: usize,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Time from a request's first byte to the end of its head.
+    pub head: Duration,
+    /// Time from the end of the head to the end of the body.
+    pub body_time: Duration,
+    /// Time for the client to take an answer.
+    pub write: Duration,
+    /// Time without a request after which a connection is closed. More than the 90 s for which the API server
+    /// keeps one, so that it is the API server that closes: it does not retry a POST that meets a closing one.
+    pub idle: Duration,
+    /// Time for a client to close after we did, during which what it still sends is thrown away: closing with
+    /// unread bytes resets the connection, and the answer might be lost.
+    pub linger: Duration,
+    /// Time for a request whose `timeout` parameter is absent or makes no sense; what Kubernetes defaults to.
+    pub timeout: Duration,
+    /// The longest time for a request; what Kubernetes allows.
+    pub longest_timeout: Duration,
+}
+
+/// Why the server could not be started.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({flag}): {source}; {mend}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The flag it came from.
+        flag: &'static str,
+        /// What the system says.
+        source: io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// After the drain, with everything answered.
+    Drained,
+    /// After the drain, cutting off what was still open when the longest time for a request had passed.
+    CutOff,
+    /// At once, on a second signal.
+    Aborted,
+}
+
+/// A server that listens but does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    https: TcpListener,
+    http: TcpListener,
+    options: Options,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Listens on both addresses.
+    ///
+    /// # Errors
+    /// When an address is taken, not of this host, or not permitted.
+    pub async fn bind(options: Options) -> Result<Self, ServerError> {
+        let https = listen(options.bind, "--bind").await?;
+        let http = listen(options.metrics_bind, "--metrics-bind").await?;
+        Ok(Self { https, http, options })
+    }
+
+    /// The address of the HTTPS listener; its port is the real one when port 0 was asked for.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn https_address(&self) -> io::Result<SocketAddr> {
+        self.https.local_addr()
+    }
+
+    /// The address of the plain listener.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn http_address(&self) -> io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// Serves until `shutdown` says so, then drains: not ready at once, `Connection: close` on answers for
+    /// [`Options::drain`], then no new connections and an end to what is in flight. Probes are answered to the last.
+    pub async fn run<A: Admission>(
+        self,
+        admission: Arc<A>,
+        tls: Tls,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        mut shutdown: Shutdown,
+    ) -> Stopped {
+        let Self { https, http, options: Options { bind: _, metrics_bind: _, drain, limits } } = self;
+        let limits = Arc::new(limits.within_open_files());
+        let https = Listener {
+            tcp: https,
+            kind: Kind::Https(TlsAcceptor::from(tls.server_config()), Arc::clone(&metrics)),
+            router: routes::router(admission, Arc::clone(&metrics), Arc::clone(&limits)),
+            registry: Registry::new(limits.connections, limits.spare_connections),
+            limits: Arc::clone(&limits),
+        };
+        let http = Listener {
+            tcp: http,
+            kind: Kind::Plain,
+            router: health::router(readiness.clone(), metrics),
+            registry: Registry::new(limits.plain_connections, 0),
+            limits: Arc::clone(&limits),
+        };
+        let (https_registry, http_registry) = (Arc::clone(&https.registry), Arc::clone(&http.registry));
+
+        // Dropped on return, which ends whatever is left.
+        let mut helpers = JoinSet::new();
+        helpers.spawn(tls.follow());
+        helpers.spawn(http.run());
+        let mut serving = JoinSet::new();
+        serving.spawn(https.run());
+
+        shutdown.signal(1).await;
+        readiness.shut_down();
+        https_registry.enter(Stage::Draining);
+        tracing::info!(?drain, "signal received: not ready, still serving");
+        let in_order = async {
+            sleep(drain).await;
+            tracing::info!("drained: no new connections");
+            https_registry.enter(Stage::Stopping);
+            let patience = limits.longest_timeout + limits.linger;
+            let stopped = match timeout(patience, serving.join_next()).await {
+                Ok(_) => Stopped::Drained,
+                Err(_) => Stopped::CutOff,
+            };
+            http_registry.enter(Stage::Stopping);
+            stopped
+        };
+        tokio::select! {
+            stopped = in_order => stopped,
+            () = shutdown.signal(2) => Stopped::Aborted,
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| {
+        let mend = match source.kind() {
+            io::ErrorKind::AddrInUse => "give another port, or end the process that has this one",
+            io::ErrorKind::AddrNotAvailable => {
+                "give an address of this host, or 0.0.0.0 or [::] for all of them"
+            }
+            io::ErrorKind::PermissionDenied => "give a port from 1024 on",
+            _ if address.is_ipv6() => "where there is no IPv6, give 0.0.0.0 and the port",
+            _ => "give another address",
+        };
+        ServerError::Bind { address, flag, source, mend }
+    })
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            spare_connections: 64,
+            plain_connections: 256,
+            displace_after: Duration::from_secs(1),
+            body: 7 << 20,
+            in_flight: 64 << 20,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            body_time: Duration::from_secs(10),
+            write: Duration::from_secs(10),
+            idle: Duration::from_secs(120),
+            linger: Duration::from_secs(1),
+            timeout: Duration::from_secs(10),
+            longest_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Fewer connections where the process may not open as many files.
+    fn within_open_files(mut self) -> Self {
+        /// Descriptors for everything that is not a connection of a client.
+        const OTHERS: usize = 64;
+        let Some(files) = open_files() else { return self };
+        let room = files.saturating_sub(OTHERS + self.spare_connections + self.plain_connections).max(16);
+        if room < self.connections {
+            tracing::warn!(
+                connections = room,
+                open_files = files,
+                "fewer connections than wanted: the limit on open files (ulimit -n) is low"
+            );
+            self.connections = room;
+        }
+        self
+    }
+}
+
+/// How many files this process may open, where the system tells.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,199 @@
+//! One connection: HTTP/1.1 with a deadline on each thing it does.
+//!
+//! The HTTP library has a time-out for heads, but it also runs while a kept-alive connection idles, so the time is
+//! kept here: the stream is observed, and what is seen there tells idling from dripping. A request costs a few
+//! stores to an atomic; the one timer of a connection is touched every few seconds at most.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use axum::{body::Body, extract::Request, http::Response};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    Limits,
+    registry::{Activity, Phase},
+};
+
+/// Bytes of a request's head.
+const HEAD: usize = 16 << 10;
+
+/// Bytes that a connection reads ahead.
+const READ_BUFFER: usize = 64 << 10;
+
+/// Bytes that a client may still send to a connection that we closed.
+const DISCARD: usize = 8 << 20;
+
+/// Something over TCP.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// The connection beneath.
+    fn tcp(&mut self) -> &mut TcpStream;
+}
+
+impl Transport for TcpStream {
+    fn tcp(&mut self) -> &mut TcpStream {
+        self
+    }
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn tcp(&mut self) -> &mut TcpStream {
+        self.get_mut().0
+    }
+}
+
+/// Serves requests until the client closes, something takes too long, or `activity` is asked to end.
+pub(super) async fn serve<I, S>(io: I, service: S, activity: &Arc<Activity>, limits: &Limits)
+where
+    I: Transport,
+    S: Service<Request<Incoming>, Response = Response<Body>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    activity.enter(Phase::Fresh);
+    let observed = Observed { io, activity: Arc::clone(activity), closing: None };
+    let mut http = pin!(
+        http1::Builder::new()
+            .max_header_size(HEAD)
+            .max_buf_size(READ_BUFFER)
+            .serve_connection(TokioIo::new(observed), service)
+    );
+    // No phase that begins later can be due before this, so one timer that is late for nothing does for all.
+    let round = limits.head.min(limits.write);
+    let mut timer = pin!(sleep(round));
+    let mut waker: Option<Waker> = None;
+    let (mut stopping, mut ending) = (None::<Instant>, false);
+    poll_fn(|cx| {
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            activity.set_waker(cx.waker());
+            waker = Some(cx.waker().clone());
+        }
+        loop {
+            // First what the client sent: a request that is here is served, whatever was asked meanwhile.
+            if http.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let phase = activity.phase();
+            if stopping.is_none() && activity.asked_to_stop() {
+                stopping = Some(Instant::now());
+                http.as_mut().graceful_shutdown();
+                continue;
+            }
+            if activity.asked_to_leave() && matches!(phase, Phase::Fresh | Phase::Idle) && !ending {
+                ending = true;
+                http.as_mut().graceful_shutdown();
+                if phase == Phase::Fresh {
+                    return Poll::Ready(());
+                }
+                continue;
+            }
+            let mut due = activity.due(limits);
+            if let (Phase::Fresh, Some(stopping)) = (phase, stopping) {
+                // Somebody connected just before the end; the first request may be on its way.
+                due = due.min(stopping + limits.linger);
+            }
+            // Only these can be due before the timer that is already set.
+            if (phase == Phase::Closing || stopping.is_some()) && due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if due > now {
+                timer.as_mut().reset(due.min(now + round));
+            } else if phase == Phase::Idle && !ending {
+                ending = true;
+                http.as_mut().graceful_shutdown();
+            } else {
+                tracing::debug!(?phase, "connection cut off");
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
+}
+
+/// A stream that notes when a request begins and when an answer is out, and that closes patiently.
+struct Observed<I> {
+    io: I,
+    activity: Arc<Activity>,
+    /// How much may still be thrown away, once our side is closed.
+    closing: Option<usize>,
+}
+
+impl<I: Transport> AsyncRead for Observed<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before && matches!(self.activity.phase(), Phase::Fresh | Phase::Idle) {
+            self.activity.enter(Phase::Head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: Transport> AsyncWrite for Observed<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        if self.activity.phase() == Phase::Reply {
+            self.activity.enter(Phase::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says goodbye, then reads until the client has said so too: see [`Limits::linger`].
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let mut left = match this.closing {
+            Some(left) => left,
+            None => {
+                if this.activity.phase() != Phase::Closing {
+                    this.activity.enter(Phase::Closing);
+                }
+                ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+                DISCARD
+            }
+        };
+        let mut scratch = [0; 4096];
+        loop {
+            this.closing = Some(left);
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(this.io.tcp()).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled().len();
+            left = left.saturating_sub(read);
+            if read == 0 || left == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}

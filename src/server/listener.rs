@@ -1,0 +1,232 @@
+//! Accepts connections, gives each its place and its task, and outlives whatever accepting throws at it.
+
+use std::{
+    convert::Infallible, io, net::TcpListener as StdListener, panic::AssertUnwindSafe, pin::pin, sync::Arc,
+};
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Response, StatusCode, header::CONNECTION},
+};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
+use hyper_util::service::TowerToHyperService;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Limits, connection,
+    registry::{Phase, Registry, Seat, Stage},
+    reply::Reply,
+};
+use crate::metrics::{Metrics, Outcome};
+
+/// The pauses after a failed accept, the second when it fails again and again.
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// The least time between two log lines about handshakes that failed.
+const HANDSHAKE_LOG: Duration = Duration::from_secs(10);
+
+/// What is spoken on a listener.
+#[derive(Clone)]
+pub(super) enum Kind {
+    /// Reviews over TLS, counted.
+    Https(TlsAcceptor, Arc<Metrics>),
+    /// Probes and metrics.
+    Plain,
+}
+
+/// A listener and what it serves.
+pub(super) struct Listener {
+    pub(super) tcp: TcpListener,
+    pub(super) kind: Kind,
+    pub(super) router: Router,
+    pub(super) registry: Arc<Registry>,
+    pub(super) limits: Arc<Limits>,
+}
+
+/// What the tasks of a listener's connections share.
+struct Shared {
+    kind: Kind,
+    router: TowerToHyperService<Router>,
+    registry: Arc<Registry>,
+    limits: Arc<Limits>,
+    handshakes: HandshakeLog,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Accepts until the registry says to stop, then waits for every connection to end. Dropping the future ends
+    /// them at once.
+    pub(super) async fn run(self) {
+        let Self { tcp, kind, router, registry, limits } = self;
+        let router = TowerToHyperService::new(router);
+        let shared = Arc::new(Shared { kind, router, registry, limits, handshakes: HandshakeLog::default() });
+        let mut tasks = JoinSet::new();
+        let mut failures = 0_usize;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shared.registry.stopping() => break,
+                Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+                accepted = tcp.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    if std::mem::take(&mut failures) > 0 {
+                        tracing::info!("accepting connections again");
+                    }
+                    shared.admit(stream, &mut tasks);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    if failures == 0 {
+                        tracing::error!(%error, "cannot accept connections for now");
+                    }
+                    // Most likely no file descriptor is left; an idle connection has one.
+                    shared.registry.displace(shared.limits.displace_after);
+                    sleep(BACK_OFF[usize::from(failures > 10)]).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+        // The kernel has accepted these already: closing the listener would reset them.
+        if let Ok(waiting) = tcp.into_std() {
+            drain_backlog(&waiting, |stream| shared.admit(stream, &mut tasks));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+fn drain_backlog(listener: &StdListener, mut admit: impl FnMut(TcpStream)) {
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            admit(stream);
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Gives a connection a task, or closes it when there is no place left at all.
+    fn admit(self: &Arc<Self>, stream: TcpStream, tasks: &mut JoinSet<()>) {
+        let Some(seat) = self.registry.seat(self.limits.displace_after) else {
+            tracing::debug!("no place for another connection");
+            return;
+        };
+        tasks.spawn(Arc::clone(self).connection(stream, seat));
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, seat: Seat) {
+        // Answers are written at once; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(|request| self.answer(request, &seat));
+        match &self.kind {
+            Kind::Plain => connection::serve(stream, service, &seat.activity, &self.limits).await,
+            Kind::Https(acceptor, metrics) => {
+                let _open = metrics.connection();
+                match timeout(self.limits.handshake, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        connection::serve(stream, service, &seat.activity, &self.limits).await;
+                    }
+                    Ok(Err(error)) => self.handshakes.failed(&error),
+                    Err(_) => self.handshakes.failed(&io::ErrorKind::TimedOut.into()),
+                }
+            }
+        }
+    }
+
+    /// The answer to a request, whatever the handler does.
+    async fn answer(&self, request: Request<Incoming>, seat: &Seat) -> Result<Response<Body>, Infallible> {
+        seat.activity.enter(Phase::Request);
+        let _in_flight = match &self.kind {
+            Kind::Https(_, metrics) => Some(metrics.in_flight()),
+            Kind::Plain => None,
+        };
+        let mut response = if seat.spare {
+            self.refuse()
+        } else {
+            let begun = Instant::now();
+            match unless_it_panics(self.router.call(request)).await {
+                Some(Ok(response)) => response,
+                None => self.after_panic(begun),
+            }
+        };
+        if self.registry.stage() != Stage::Serving {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        seat.activity.enter(Phase::Reply);
+        Ok(response)
+    }
+
+    fn refuse(&self) -> Response<Body> {
+        if let Kind::Https(_, metrics) = &self.kind {
+            metrics.admission(Outcome::Overloaded, Duration::ZERO);
+        }
+        let message = "sandbox-injector is overloaded: as many connections are open as it may have";
+        Reply::overloaded(message).into_last_response()
+    }
+
+    fn after_panic(&self, begun: Instant) -> Response<Body> {
+        if let Kind::Https(_, metrics) = &self.kind {
+            metrics.admission(Outcome::Panicked, begun.elapsed());
+        }
+        tracing::error!("a request's handler panicked; that request alone has failed");
+        let message = "sandbox-injector failed on this request; its log says where";
+        Reply::status(StatusCode::INTERNAL_SERVER_ERROR, message).into_last_response()
+    }
+}
+
+/// What the future gives, or nothing if it panics.
+///
+/// The panic unwinds through the handler's own state only: what is shared is atomics, and tables behind mutexes
+/// that are used whether poisoned or not.
+async fn unless_it_panics<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Failed handshakes in the log, a line every [`HANDSHAKE_LOG`] at most: anybody can cause them.
+#[derive(Default)]
+struct HandshakeLog(std::sync::Mutex<(Option<Instant>, u64)>);
+
+impl HandshakeLog {
+    fn failed(&self, error: &io::Error) {
+        // A client that connects and leaves is a port check.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            tracing::debug!("connection closed before a handshake");
+            return;
+        }
+        let mut log = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
+        if log.0.is_some_and(|last| now < last + HANDSHAKE_LOG) {
+            log.1 += 1;
+            return;
+        }
+        tracing::warn!(%error, unlogged = log.1, "TLS handshake failed");
+        *log = (Some(now), 0);
+    }
+}

@@ -1,0 +1,217 @@
+//! The webhook's routes: what is refused before the webhook is asked, and the deadlines of what is not.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Response, StatusCode, header},
+    routing::post,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Admission, Limits,
+    body::{self, BodyError, Budget},
+    reply::{Reply, not_found, wrong_method},
+};
+use crate::metrics::{Metrics, Outcome};
+
+/// Of a request's time, the part that the answer needs to get back: a tenth, but no more than this.
+const LONGEST_MARGIN: Duration = Duration::from_millis(500);
+
+/// What every request needs.
+struct Webhook<A> {
+    admission: Arc<A>,
+    metrics: Arc<Metrics>,
+    limits: Arc<Limits>,
+    budget: Budget,
+}
+
+/// Which question is asked.
+#[derive(Clone, Copy)]
+enum Verb {
+    Mutate,
+    Validate,
+}
+
+/// The routes of the HTTPS listener.
+pub(super) fn router<A: Admission>(admission: Arc<A>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Router {
+    let budget = Budget::new(limits.in_flight);
+    let webhook = Arc::new(Webhook { admission, metrics, limits, budget });
+    Router::new()
+        .route("/mutate", post(mutate::<A>))
+        .route("/validate", post(validate::<A>))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(webhook)
+}
+
+async fn mutate<A: Admission>(State(webhook): State<Arc<Webhook<A>>>, request: Request) -> Response<Body> {
+    webhook.answer(Verb::Mutate, request).await
+}
+
+async fn validate<A: Admission>(State(webhook): State<Arc<Webhook<A>>>, request: Request) -> Response<Body> {
+    webhook.answer(Verb::Validate, request).await
+}
+
+// === impl Webhook ===
+
+impl<A: Admission> Webhook<A> {
+    /// The webhook's answer, or a refusal, which is counted here: the webhook counts its own answers.
+    async fn answer(&self, verb: Verb, request: Request) -> Response<Body> {
+        let begun = Instant::now();
+        match self.ask(verb, request, begun).await {
+            Ok(reply) => reply.into_response(),
+            Err((outcome, reply)) => {
+                self.metrics.admission(outcome, begun.elapsed());
+                tracing::warn!(outcome = outcome.as_str(), status = reply.status.as_u16(), "request refused");
+                // Its body may not have been read, and then nothing can follow it.
+                reply.into_last_response()
+            }
+        }
+    }
+
+    async fn ask(&self, verb: Verb, request: Request, begun: Instant) -> Result<Reply, (Outcome, Reply)> {
+        let (head, body) = request.into_parts();
+        acceptable(&head.headers).map_err(|reply| (Outcome::Malformed, reply))?;
+        let time = head.uri.query().and_then(timeout_parameter).unwrap_or(self.limits.timeout);
+        let time = time.min(self.limits.longest_timeout);
+        let end = begun + time;
+
+        let body_end = end.min(begun + self.limits.body_time);
+        let read = timeout_at(body_end, body::collect(body, self.limits.body, &self.budget)).await;
+        let (body, _hold) = match read {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => return Err(self.unread(error)),
+            Err(_) => {
+                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly");
+                return Err((Outcome::TimedOut, reply));
+            }
+        };
+        let deadline = end - (time / 10).min(LONGEST_MARGIN);
+        let answer = async {
+            match verb {
+                Verb::Mutate => self.admission.mutate(body, deadline).await,
+                Verb::Validate => self.admission.validate(body, deadline).await,
+            }
+        };
+        timeout_at(end, answer).await.map_err(|_| {
+            let message = format!("sandbox-injector found no answer within {time:?}");
+            (Outcome::TimedOut, Reply::status(StatusCode::GATEWAY_TIMEOUT, &message))
+        })
+    }
+
+    fn unread(&self, error: BodyError) -> (Outcome, Reply) {
+        match error {
+            BodyError::TooLarge => {
+                let line = format!("the request's body is larger than {} bytes", self.limits.body);
+                (Outcome::Malformed, Reply::text(StatusCode::PAYLOAD_TOO_LARGE, &line))
+            }
+            BodyError::Overloaded => {
+                let message = format!(
+                    "sandbox-injector is overloaded: the requests it is answering hold {} bytes already",
+                    self.limits.in_flight
+                );
+                (Outcome::Overloaded, Reply::overloaded(&message))
+            }
+            BodyError::Broken => {
+                let line = "the request's body ended early or is badly framed";
+                (Outcome::Malformed, Reply::text(StatusCode::BAD_REQUEST, line))
+            }
+        }
+    }
+}
+
+/// Refuses what is not plain JSON by its own account. The API server sends exactly that.
+fn acceptable(headers: &HeaderMap) -> Result<(), Reply> {
+    let refusal = |line| Err(Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
+    let essence = |value: &[u8]| {
+        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    };
+    if !headers.get(header::CONTENT_TYPE).is_some_and(|value| essence(value.as_bytes())) {
+        return refusal("the Content-Type must be application/json");
+    }
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+    {
+        return refusal("the body must be sent without a Content-Encoding");
+    }
+    Ok(())
+}
+
+/// The time that the API server waits for an answer, from its `timeout=10s`.
+fn timeout_parameter(query: &str) -> Option<Duration> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
+    go_duration(value).filter(|time| !time.is_zero())
+}
+
+/// A duration as Go prints it, such as `1m0s`, `1.5s` or `500ms`. Nothing when it is none, or negative.
+fn go_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        let amount: f64 = number.parse().ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(amount * seconds).ok()?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("timeout=5s", Some(Duration::from_secs(5)))]
+    #[case("a=b&timeout=1m0s", Some(Duration::from_secs(60)))]
+    #[case("timeout=500ms", Some(Duration::from_millis(500)))]
+    #[case("timeout=1.5s", Some(Duration::from_millis(1500)))]
+    #[case("timeout=1h1m1s", Some(Duration::from_secs(3661)))]
+    #[case("timeout=0s", None)]
+    #[case("timeout=", None)]
+    #[case("timeout=5", None)]
+    #[case("timeout=-5s", None)]
+    #[case("timeout=s", None)]
+    #[case("timeout=1e400s", None)]
+    #[case("timeout=99999999999999999999h", None)]
+    #[case("timeouts=5s", None)]
+    fn the_api_servers_timeout_is_read(#[case] query: &str, #[case] expected: Option<Duration>) {
+        assert_eq!(timeout_parameter(query), expected);
+    }
+
+    #[rstest]
+    #[case(&[("content-type", "application/json")], true)]
+    #[case(&[("content-type", "Application/JSON; charset=utf-8")], true)]
+    #[case(&[("content-type", "application/json"), ("content-encoding", "identity")], true)]
+    #[case(&[], false)]
+    #[case(&[("content-type", "application/jsonp")], false)]
+    #[case(&[("content-type", "text/plain")], false)]
+    #[case(&[("content-type", "application/json"), ("content-encoding", "gzip")], false)]
+    fn only_plain_json_is_taken(#[case] headers: &[(&'static str, &'static str)], #[case] taken: bool) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect::<HeaderMap>();
+        assert_eq!(acceptable(&headers).is_ok(), taken);
+    }
+}

@@ -1,0 +1,375 @@
+//! TLS: one server configuration for the life of the process, in which the certificate and the client authority are
+//! swapped beneath running connections.
+//!
+//! A broken replacement must never displace a working one, and nothing is read from disk during a handshake. Every
+//! handshake is a full one: the API server keeps no tickets, so none are made.
+
+mod client;
+mod pair;
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwapOption;
+use rustls::{
+    ServerConfig,
+    crypto::CryptoProvider,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use thiserror::Error;
+
+use self::{
+    client::{AllowedNames, ClientAuthority, SwappedVerifier},
+    pair::Pair,
+};
+use super::health::{Gate, Readiness};
+use crate::{
+    metrics::{Metrics, Reload},
+    watch::{self, Watch},
+};
+
+/// Why a certificate, key or authority is not taken into use.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{file}: {reason}; mount a kubernetes.io/tls Secret there, or name its directory with {flag}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the system says.
+        reason: String,
+        /// The flag that leads to it.
+        flag: &'static str,
+    },
+    /// A file holds no PEM section of the kind that is needed.
+    #[error("{file}: no PEM {wanted} in it")]
+    Missing {
+        /// The file.
+        file: String,
+        /// What is missing.
+        wanted: &'static str,
+    },
+    /// A PEM section cannot be decoded or used.
+    #[error("{file}: {reason}")]
+    Unusable {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key belongs to another certificate.
+    #[error("{key}: this key is not the one of the certificate in {certificate}; write both files anew")]
+    Mismatch {
+        /// The certificate's file.
+        certificate: String,
+        /// The key's file.
+        key: String,
+    },
+    /// Expired, while the pair in use is not.
+    #[error("{file}: expired (notAfter {not_after}) while the certificate in use is valid; renew it")]
+    Expired {
+        /// The certificate's file.
+        file: String,
+        /// When it expired.
+        not_after: String,
+    },
+    /// Not valid yet, while the pair in use is.
+    #[error("{file}: not valid before {not_before}, and the certificate in use still is; check the clocks")]
+    NotYetValid {
+        /// The certificate's file.
+        file: String,
+        /// When it becomes valid.
+        not_before: String,
+    },
+}
+
+/// Where the serving certificate comes from.
+#[derive(Clone)]
+pub enum Identity {
+    /// A mounted `kubernetes.io/tls` Secret: `tls.crt` with the chain, leaf first, and `tls.key`. Reloaded.
+    Directory(PathBuf),
+    /// PEM made in this process.
+    Memory {
+        /// The chain, leaf first.
+        certificate: String,
+        /// The private key.
+        key: String,
+    },
+}
+
+/// Which clients may connect.
+#[derive(Clone, Debug)]
+pub struct ClientAuth {
+    /// A PEM file of authorities, one of which must have signed the client's certificate. Reloaded.
+    pub authority: PathBuf,
+    /// Of these names the client's certificate must have one, as a DNS name or common name; empty is any name.
+    pub allowed_names: Vec<String>,
+}
+
+/// The TLS side of the server: the configuration for handshakes, and what keeps it fresh.
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    reloads: Vec<Reloading>,
+}
+
+/// A thing on disk that is swapped when it changes.
+struct Reloading {
+    watch: Watch,
+    source: Source,
+    gate: Gate,
+    metrics: Arc<Metrics>,
+    /// The error logged last, so that the same one is logged and counted once.
+    complaint: Option<TlsError>,
+}
+
+/// What is read, and where it goes.
+enum Source {
+    Pair { directory: PathBuf, current: Arc<CurrentPair> },
+    Authority { file: PathBuf, current: Arc<SwappedVerifier> },
+}
+
+/// The pair that handshakes use.
+#[derive(Default)]
+struct CurrentPair(ArcSwapOption<Pair>);
+
+/// The one place that chooses the cryptography.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Reads everything once and makes the gates `certificate` and, with `clients`, `client-ca`.
+    ///
+    /// What is missing or broken on disk is no error here: handshakes fail and the gate says why until it is mended.
+    /// An expired certificate is used when there is no better one, and logged as an error.
+    ///
+    /// # Errors
+    /// When an in-memory identity is unusable, which no reload could mend.
+    pub fn new(
+        identity: Identity,
+        clients: Option<ClientAuth>,
+        metrics: &Arc<Metrics>,
+        readiness: &Readiness,
+    ) -> Result<Self, TlsError> {
+        let pair = Arc::new(CurrentPair::default());
+        let gate = readiness.gate("certificate");
+        let mut reloads = Vec::new();
+        match identity {
+            Identity::Memory { certificate, key } => {
+                let made = Pair::parse(certificate.as_bytes(), key.as_bytes(), "certificate", "key")?;
+                metrics.certificate(made.not_before, made.not_after);
+                pair.0.store(Some(Arc::new(made)));
+                gate.ready();
+            }
+            Identity::Directory(directory) => reloads.push(Reloading {
+                // Before the first read, so that no change falls in between.
+                watch: watch::directory(&directory),
+                source: Source::Pair { directory, current: Arc::clone(&pair) },
+                gate,
+                metrics: Arc::clone(metrics),
+                complaint: None,
+            }),
+        }
+        let verifier = clients.map(|ClientAuth { authority, allowed_names }| {
+            let verifier = Arc::new(SwappedVerifier::new(provider(), AllowedNames::new(allowed_names)));
+            reloads.push(Reloading {
+                watch: watch::file(&authority),
+                source: Source::Authority { file: authority, current: Arc::clone(&verifier) },
+                gate: readiness.gate("client-ca"),
+                metrics: Arc::clone(metrics),
+                complaint: None,
+            });
+            verifier
+        });
+        for reloading in &mut reloads {
+            let result = reloading.source.read(SystemTime::now());
+            reloading.settle(result);
+        }
+        Ok(Self { config: server_config(pair, verifier)?, reloads })
+    }
+
+    /// The configuration for an acceptor. It stays the same through every reload.
+    #[must_use]
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// Follows the files for ever.
+    pub(super) async fn follow(self) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for reloading in self.reloads {
+            tasks.spawn(reloading.follow());
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+fn server_config(
+    pair: Arc<CurrentPair>,
+    verifier: Option<Arc<SwappedVerifier>>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| TlsError::Unusable { file: "TLS".into(), reason: error.to_string() })?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(pair);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Arc::new(config))
+}
+
+// === impl Reloading ===
+
+impl Reloading {
+    async fn follow(mut self) {
+        loop {
+            self.watch.changed().await;
+            // Blocking reads stay off the threads that answer requests.
+            let (source, result) = match tokio::task::spawn_blocking(move || {
+                let result = self.source.read(SystemTime::now());
+                (self.source, result)
+            })
+            .await
+            {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::error!(%error, "reading certificates ended; they are no longer reloaded");
+                    return;
+                }
+            };
+            self.source = source;
+            self.settle(result);
+        }
+    }
+
+    /// Tells log, metric and gate how a read ended.
+    fn settle(&mut self, result: Result<Change, TlsError>) {
+        match result {
+            Ok(Change::None) => {
+                // What is on disk is what is in use: a failure in between has mended itself.
+                if self.complaint.take().is_some() {
+                    tracing::info!(source = %self.source, "as before again");
+                }
+            }
+            Ok(Change::Authority) => {
+                self.complaint = None;
+                self.gate.ready();
+                self.metrics.tls_reload(Reload::Success);
+                tracing::info!(source = %self.source, "client authority loaded");
+            }
+            Ok(Change::Pair(pair)) => {
+                self.complaint = None;
+                self.gate.ready();
+                self.metrics.tls_reload(Reload::Success);
+                self.metrics.certificate(pair.not_before, pair.not_after);
+                let not_after = pair::date(pair.not_after);
+                if pair.expired(SystemTime::now()) {
+                    tracing::error!(source = %self.source, not_after, "certificate loaded, but it has expired");
+                } else {
+                    tracing::info!(source = %self.source, not_after, "certificate loaded");
+                }
+            }
+            Err(error) => {
+                if self.complaint.as_ref() == Some(&error) {
+                    return;
+                }
+                self.metrics.tls_reload(Reload::Failure);
+                if self.source.in_use() {
+                    tracing::error!(source = %self.source, %error, "not loaded; the one before stays in use");
+                } else {
+                    tracing::error!(source = %self.source, %error, "not loaded; no connection can be served");
+                    self.gate.not_ready(error.to_string());
+                }
+                self.complaint = Some(error);
+            }
+        }
+    }
+}
+
+/// What a read brought.
+enum Change {
+    None,
+    Authority,
+    Pair(Arc<Pair>),
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Reads from disk and swaps, if there is something new and good.
+    fn read(&self, now: SystemTime) -> Result<Change, TlsError> {
+        match self {
+            Self::Pair { directory, current } => {
+                let pair = Pair::read(directory)?;
+                let in_use = current.0.load_full();
+                if in_use.as_ref().is_some_and(|in_use| in_use.same(&pair)) {
+                    return Ok(Change::None);
+                }
+                if let Some(in_use) = in_use.filter(|in_use| in_use.valid(now)) {
+                    pair.refuse_unless_valid(now, &in_use, directory)?;
+                }
+                let pair = Arc::new(pair);
+                current.0.store(Some(Arc::clone(&pair)));
+                Ok(Change::Pair(pair))
+            }
+            Self::Authority { file, current } => {
+                let authority = ClientAuthority::read(file, &provider())?;
+                Ok(if current.swap(authority) { Change::Authority } else { Change::None })
+            }
+        }
+    }
+
+    /// Whether something good was read before.
+    fn in_use(&self) -> bool {
+        match self {
+            Self::Pair { current, .. } => current.0.load().is_some(),
+            Self::Authority { current, .. } => current.is_loaded(),
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pair { directory, .. } => directory.display().fmt(f),
+            Self::Authority { file, .. } => file.display().fmt(f),
+        }
+    }
+}
+
+// === impl CurrentPair ===
+
+impl ResolvesServerCert for CurrentPair {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().as_ref().map(|pair| Arc::clone(&pair.certified))
+    }
+}
+
+impl std::fmt::Debug for CurrentPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CurrentPair")
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    /// Leaves the key out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(directory) => f.debug_tuple("Directory").field(directory).finish(),
+            Self::Memory { .. } => f.write_str("Memory"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}

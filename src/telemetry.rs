@@ -1,0 +1,111 @@
+//! Logging: one line an event on stderr, as text or JSON.
+//!
+//! Stdout belongs to results. What is logged elsewhere must never hold a pod's body, a patch or an environment
+//! value; here that is why a panic is logged by its place and never by its message, which may quote what was parsed.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::IsTerminal,
+};
+
+use thiserror::Error;
+use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+/// What is logged when neither the flag nor `RUST_LOG` says so.
+const DEFAULT_FILTER: &str = "info";
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people: time, level, message, fields.
+    #[default]
+    Text,
+    /// For collectors: one JSON object a line.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, Error)]
+pub enum TelemetryError {
+    /// The filter cannot be parsed.
+    #[error(
+        "{origin}: {text:?} is no log filter: {source}; use a level such as `info` or `sandbox_injector=debug`"
+    )]
+    Filter {
+        /// Where the filter came from: the flag or the variable.
+        origin: &'static str,
+        /// The filter as given.
+        text: String,
+        /// What the parser says.
+        source: ParseError,
+    },
+    /// Somebody has set up logging before.
+    #[error("logging is already set up: {0}")]
+    Installed(#[from] TryInitError),
+}
+
+/// Sends events to stderr. `level` (`--log-level`) goes before the variable `RUST_LOG`, both before `info`.
+/// Colours are used on a terminal only, and not when `NO_COLOR` is set to anything.
+///
+/// # Errors
+/// When the filter does not parse, or when called twice.
+pub fn init(format: LogFormat, level: Option<&str>) -> Result<(), TelemetryError> {
+    let (origin, text) = match level {
+        Some(level) => ("--log-level", level.to_owned()),
+        None => match std::env::var("RUST_LOG") {
+            Ok(filter) if !filter.trim().is_empty() => ("RUST_LOG", filter),
+            _ => ("the default", DEFAULT_FILTER.to_owned()),
+        },
+    };
+    let filter =
+        EnvFilter::try_new(&text).map_err(|source| TelemetryError::Filter { origin, text, source })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => {
+            let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours()).with_target(false);
+            registry.with(layer).try_init()?;
+        }
+        LogFormat::Json => {
+            let layer = fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_writer(std::io::stderr);
+            registry.with(layer).try_init()?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether stderr may be coloured (<https://no-color.org>: any non-empty value forbids it).
+fn colours() -> bool {
+    let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !forbidden && std::io::stderr().is_terminal()
+}
+
+/// Makes a panic one log line that says where, instead of the default text that quotes the message: in a server
+/// that message may hold what a tenant sent. With `RUST_BACKTRACE` set, the line carries the stack.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            tracing::error!(%place, %backtrace, "panic; its message is withheld");
+        } else {
+            tracing::error!(%place, "panic; its message is withheld");
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_filter_names_the_flag() {
+        let error = init(LogFormat::Text, Some("a=b=c")).unwrap_err().to_string();
+        assert!(error.starts_with("--log-level: \"a=b=c\" is no log filter"), "{error}");
+    }
+}

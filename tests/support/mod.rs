@@ -1,0 +1,36 @@
+//! What the tests over real sockets share: a server to test, a client like the API server, certificates, a writer
+//! like the kubelet, a reader of metrics.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(unreachable_pub, reason = "a module of a test binary is reached by that binary alone")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say so"
+)]
+
+pub mod certificates;
+pub mod client;
+pub mod kubelet;
+pub mod metrics;
+pub mod server;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Far more than anything that is waited for takes, even on a busy machine.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// Asks until there is an answer, and fails with `what` when that takes too long.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + LONG;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
