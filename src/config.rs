@@ -10,6 +10,7 @@ pub mod finding;
 pub mod region;
 pub mod schema;
 pub mod source;
+pub mod store;
 
 use std::fmt;
 

@@ -16,5 +16,6 @@ pub mod runtimes;
 pub mod server;
 pub mod telemetry;
 pub mod watch;
+pub mod webhook;
 pub mod workload;
 pub mod yaml;

@@ -45,14 +45,6 @@ pub fn write(uid: &str, verdict: &Verdict<'_>, report_only: bool) -> Vec<u8> {
     out
 }
 
-/// A Kubernetes `Status`, which the API server shows to the user for what is not a review's answer.
-pub fn error_status(code: u16, message: &str) -> Vec<u8> {
-    let status = json!({
-        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": printable(message),
-    });
-    status.to_string().into_bytes()
-}
-
 fn write_base64(patch: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + patch.len().div_ceil(3) * 4, 0);

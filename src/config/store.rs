@@ -1,0 +1,203 @@
+//! The configuration in use, and how a new one takes its place.
+//!
+//! Whoever reads a source (a directory, the cluster) offers what it read. A new configuration is loaded whole and
+//! then swapped in with one atomic store; one with an error changes nothing, is said once and counted once. Readers
+//! take the current one without a lock and keep it for as long as they decide on one pod.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+
+use super::finding::{Finding, Severity};
+use super::region::Region;
+use super::source::Entries;
+use super::{Config, Rejected, Runtime};
+use crate::metrics::{Metrics, RuntimeMetrics};
+use crate::server::health::Gate;
+
+/// A configuration in use.
+#[derive(Debug)]
+pub struct Active {
+    /// The configuration.
+    pub config: Config,
+    /// The counters of its runtimes, in their order.
+    counters: Vec<RuntimeMetrics>,
+}
+
+/// The current configuration and what is needed to make the next one.
+#[derive(Debug)]
+pub struct Store {
+    current: ArcSwapOption<Active>,
+    offered: Mutex<Offered>,
+    metrics: Arc<Metrics>,
+    gate: Gate,
+}
+
+#[derive(Debug, Default)]
+struct Offered {
+    region: Option<Region>,
+    last: Option<Result<Entries, String>>,
+}
+
+/// What came of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is the same as the one before.
+    Same,
+    /// It is in use.
+    Loaded,
+    /// It is not; whatever was in use stays so.
+    Refused(Rejected),
+    /// There was nothing to load, for this reason; whatever was in use stays so.
+    Unreadable(String),
+}
+
+impl Active {
+    /// The counters of a runtime of this configuration.
+    pub fn counters(&self, runtime: &Runtime) -> Option<&RuntimeMetrics> {
+        let position = self.config.runtimes().iter().position(|other| other.name == runtime.name)?;
+        self.counters.get(position)
+    }
+}
+
+impl Store {
+    /// A store without a configuration; `gate` is not ready until there is one.
+    pub fn new(region: Option<Region>, metrics: Arc<Metrics>, gate: Gate) -> Self {
+        gate.not_ready("not read yet");
+        Self {
+            current: ArcSwapOption::empty(),
+            offered: Mutex::new(Offered { region, last: None }),
+            metrics,
+            gate,
+        }
+    }
+
+    /// The configuration in use, if there has been a good one.
+    pub fn current(&self) -> Option<Arc<Active>> {
+        self.current.load_full()
+    }
+
+    /// Takes the entries that a source has now, or why it could not be read.
+    pub fn offer(&self, entries: Result<Entries, String>) -> Taken {
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        if offered.last.as_ref() == Some(&entries) {
+            return Taken::Same;
+        }
+        let taken = self.take(&entries, offered.region.as_ref());
+        offered.last = Some(entries);
+        taken
+    }
+
+    /// Puts another region into the configuration that was offered last.
+    pub fn set_region(&self, region: Region) {
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        if offered.region.as_ref() == Some(&region) {
+            return;
+        }
+        offered.region = Some(region);
+        if let Some(entries) = &offered.last {
+            self.take(entries, offered.region.as_ref());
+        }
+    }
+
+    fn take(&self, entries: &Result<Entries, String>, region: Option<&Region>) -> Taken {
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(reason) => {
+                self.refuse(reason);
+                return Taken::Unreadable(reason.clone());
+            }
+        };
+        match Config::load(entries, region) {
+            Ok(config) => {
+                self.activate(config);
+                Taken::Loaded
+            }
+            Err(rejected) => {
+                for finding in rejected.findings.iter().filter(|finding| finding.severity == Severity::Error)
+                {
+                    log(finding);
+                }
+                self.refuse(&rejected.to_string());
+                Taken::Refused(rejected)
+            }
+        }
+    }
+
+    fn activate(&self, config: Config) {
+        config.warnings().iter().for_each(log);
+        let revisions: Vec<String> = config
+            .runtimes()
+            .iter()
+            .map(|runtime| format!("{}={}", runtime.name, runtime.revision()))
+            .collect();
+        tracing::info!(runtimes = revisions.join(","), "configuration in use");
+        let digests = config.runtimes().iter().map(|runtime| (runtime.name.clone(), runtime.digest.clone()));
+        self.metrics.config_loaded(digests);
+        let counters = config.runtimes().iter().map(|runtime| self.metrics.runtime(&runtime.name)).collect();
+        self.current.store(Some(Arc::new(Active { config, counters })));
+        self.gate.ready();
+    }
+
+    fn refuse(&self, reason: &str) {
+        self.metrics.config_rejected();
+        if self.current.load().is_some() {
+            tracing::error!(reason, "configuration refused; the last good one stays in use");
+        } else {
+            tracing::error!(reason, "configuration refused; not ready until there is a good one");
+            self.gate.not_ready(reason);
+        }
+    }
+}
+
+fn log(finding: &Finding) {
+    let Finding { code, severity, runtime, path, message } = finding;
+    match severity {
+        Severity::Error => tracing::error!(%code, runtime, path, "{message}"),
+        Severity::Warning => tracing::warn!(%code, runtime, path, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Readiness;
+
+    fn entries(text: &str) -> Result<Entries, String> {
+        Ok(vec![("a".to_owned(), text.to_owned())])
+    }
+
+    #[test]
+    fn a_bad_one_changes_nothing_and_is_counted_once() {
+        let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
+        let store = Store::new(None, Arc::clone(&metrics), readiness.gate("configuration"));
+        assert!(matches!(store.offer(entries(r#"{"volume": 1}"#)), Taken::Refused(_)));
+        assert_eq!(readiness.check().unwrap_err(), "configuration: a: $.volume: must be a list\n");
+        assert!(store.current().is_none());
+        assert_eq!(store.offer(entries(r#"{"volume": []}"#)), Taken::Loaded);
+        assert_eq!(readiness.check(), Ok(()));
+        let good = store.current().unwrap().config.runtimes()[0].digest.clone();
+        for _ in 0..2 {
+            store.offer(Err("gone".to_owned()));
+        }
+        assert!(matches!(store.offer(entries("{")), Taken::Refused(_)));
+        assert_eq!(store.current().unwrap().config.runtimes()[0].digest, good);
+        assert_eq!(readiness.check(), Ok(()));
+        let text = metrics.text();
+        assert!(text.contains("config_reloads_total{result=\"failure\"} 3"), "{text}");
+        assert!(text.contains("config_reloads_total{result=\"success\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_region_that_comes_late_is_put_in() {
+        let readiness = Readiness::new();
+        let store = Store::new(None, Arc::new(Metrics::new()), readiness.gate("configuration"));
+        assert!(matches!(
+            store.offer(entries(r#"{"labels": {"region": "<region-id>"}}"#)),
+            Taken::Refused(_)
+        ));
+        store.set_region("cn-hangzhou".parse().unwrap());
+        assert_eq!(store.current().unwrap().config.runtimes()[0].labels[0].1, "cn-hangzhou");
+        assert_eq!(readiness.check(), Ok(()));
+    }
+}

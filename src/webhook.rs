@@ -1,0 +1,154 @@
+//! The webhook in service: reviews answered with the configuration in use, counted and logged.
+//!
+//! The only place that joins the pure review to what a running process has: the store, the clock, the metrics and
+//! the log. One line a decision; it names the pod and the runtimes and holds nothing of the pod's contents.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use tokio::time::Instant;
+
+use crate::config::store::{Active, Store};
+use crate::inject::decision::Action;
+use crate::metrics::{Metrics, Outcome as Counted};
+use crate::review::verdict::{Denied, Outcome, Passed, Settings, Verdict};
+use crate::review::{self, Answer};
+use crate::runtimes::Lookup;
+use crate::server::{Admission, Reply};
+
+/// Answers reviews.
+#[derive(Debug)]
+pub struct Webhook<L> {
+    store: Arc<Store>,
+    settings: Settings,
+    lookups: L,
+    metrics: Arc<Metrics>,
+}
+
+impl<L: Lookup> Webhook<L> {
+    /// A webhook that decides by `settings` with whatever configuration `store` has at the time.
+    pub fn new(store: Arc<Store>, settings: Settings, lookups: L, metrics: Arc<Metrics>) -> Self {
+        Self { store, settings, lookups, metrics }
+    }
+
+    fn record(&self, answer: &Answer<'_>, active: &Active, begun: Instant) {
+        let Answer { verdict, uid, namespace, name, body: _ } = answer;
+        let counted = self.counted(verdict);
+        self.metrics.admission(counted, begun.elapsed());
+        let Verdict { decided_by, runtimes, outcome } = verdict;
+        for runtime in runtimes {
+            let Some(counters) = active.counters(runtime) else { continue };
+            match outcome {
+                Outcome::Injected(_) if counted == Counted::Injected => counters.injection(),
+                Outcome::Denied(denied) if conflicts(denied, &runtime.name) => counters.conflict(),
+                _ => {}
+            }
+        }
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        let runtimes = runtimes.iter().map(|runtime| runtime.name.as_str()).collect::<Vec<_>>().join(",");
+        let decided_by = decided_by.map_or("-", |by| by.as_str());
+        let outcome_name = counted.as_str();
+        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match outcome {
+            // Pods that are none of our business are many.
+            Outcome::Passed(why @ (Passed::NotPod | Passed::NotSandbox)) => {
+                tracing::debug!(
+                    outcome = outcome_name,
+                    why = why.as_str(),
+                    namespace,
+                    name,
+                    uid,
+                    micros,
+                    "review"
+                );
+            }
+            Outcome::Passed(why) => {
+                let why = why.as_str();
+                tracing::info!(
+                    outcome = outcome_name,
+                    why,
+                    namespace,
+                    name,
+                    uid,
+                    decided_by,
+                    micros,
+                    "review"
+                );
+            }
+            Outcome::Injected(plan) => {
+                let count =
+                    |action| plan.decisions.iter().filter(|decision| decision.action == action).count();
+                tracing::info!(
+                    outcome = outcome_name,
+                    namespace,
+                    name,
+                    uid,
+                    decided_by,
+                    runtimes,
+                    added = count(Action::Added),
+                    unchanged = count(Action::Unchanged),
+                    chained = count(Action::Chained),
+                    kept = count(Action::Kept),
+                    micros,
+                    "review"
+                );
+            }
+            Outcome::Denied(denied) => tracing::warn!(
+                outcome = outcome_name,
+                namespace,
+                name,
+                uid,
+                decided_by,
+                runtimes,
+                code = denied.code,
+                why = denied.lines().collect::<Vec<_>>().join("; "),
+                micros,
+                "review"
+            ),
+        }
+    }
+
+    fn counted(&self, verdict: &Verdict<'_>) -> Counted {
+        let report_only = self.settings.report_only;
+        match &verdict.outcome {
+            Outcome::Passed(_) => Counted::Ignored,
+            Outcome::Injected(plan) if plan.operations.is_empty() => Counted::Unchanged,
+            Outcome::Injected(_) | Outcome::Denied(_) if report_only => Counted::Reported,
+            Outcome::Injected(_) => Counted::Injected,
+            Outcome::Denied(denied) if denied.code >= 500 => Counted::Failed,
+            Outcome::Denied(_) => Counted::Denied,
+        }
+    }
+}
+
+fn conflicts(denied: &Denied<'_>, runtime: &str) -> bool {
+    denied.causes.iter().any(|cause| cause.runtime.as_deref() == Some(runtime))
+}
+
+impl<L: Lookup + 'static> Admission for Webhook<L> {
+    async fn mutate(&self, body: Bytes, deadline: Instant) -> Reply {
+        let begun = Instant::now();
+        let Some(active) = self.store.current() else {
+            self.metrics.admission(Counted::Failed, begun.elapsed());
+            return Reply::overloaded("sandbox-injector has no configuration yet; its /readyz says why");
+        };
+        match review::mutate(&body, &active.config, &self.settings, &self.lookups, deadline).await {
+            Ok(answer) => {
+                self.record(&answer, &active, begun);
+                Reply::json(answer.body)
+            }
+            Err(malformed) => {
+                self.metrics.admission(Counted::Malformed, begun.elapsed());
+                tracing::warn!(outcome = Counted::Malformed.as_str(), why = %malformed, "review");
+                Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
+            }
+        }
+    }
+
+    async fn validate(&self, _body: Bytes, _deadline: Instant) -> Reply {
+        Reply::text(StatusCode::NOT_FOUND, "nothing is validated yet")
+    }
+}
