@@ -2,7 +2,9 @@
 
 pub mod certs;
 pub mod chain;
+pub mod cli;
 pub mod config;
+pub mod duration;
 pub mod inject;
 pub mod metrics;
 pub mod normal;

@@ -207,6 +207,11 @@ pub trait Lookup: Send + Sync {
     /// Whether look-ups are on at all; decides what the default is.
     fn is_on(&self) -> bool;
 
+    /// What the object that made the pod says, where that is known without asking: offline, from its manifest.
+    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
+        None
+    }
+
     /// The names in the object's `spec.runtimes`; `None` when there is no such object.
     fn declared(
         &self,
@@ -304,6 +309,9 @@ impl Rules {
             && let Some(names) = names(&text)?
         {
             return Ok((DecidedBy::Annotation, names));
+        }
+        if let Some(known) = lookups.known() {
+            return Ok(known);
         }
         let pool = pod.label(KRUISE_POOL_LABEL)?;
         if lookups.is_on() {
