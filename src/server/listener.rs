@@ -170,7 +170,7 @@ impl Shared {
                 None => self.after_panic(begun),
             }
         };
-        if self.registry.stage() != Stage::Serving {
+        if self.registry.stage() != Stage::Serving || seat.activity.asked_to_leave() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         seat.activity.enter(Phase::Reply);
