@@ -189,10 +189,10 @@ impl Server {
         };
         let (https_registry, http_registry) = (Arc::clone(&https.registry), Arc::clone(&http.registry));
 
-        // Dropped on return, which ends whatever is left.
-        let mut helpers = JoinSet::new();
-        helpers.spawn(tls.follow());
-        helpers.spawn(http.run());
+        let mut reloading = JoinSet::new();
+        reloading.spawn(tls.follow());
+        let mut probes = JoinSet::new();
+        probes.spawn(http.run());
         let mut serving = JoinSet::new();
         serving.spawn(https.run());
 
@@ -210,12 +210,19 @@ impl Server {
                 Err(_) => Stopped::CutOff,
             };
             http_registry.enter(Stage::Stopping);
+            // Nobody waits for an answer that came too late to be read.
+            let _ = timeout(limits.linger, probes.join_next()).await;
             stopped
         };
-        tokio::select! {
+        let stopped = tokio::select! {
             stopped = in_order => stopped,
             () = shutdown.signal(2) => Stopped::Aborted,
+        };
+        // Whoever starts the next server on these addresses finds them free.
+        for mut tasks in [serving, probes, reloading] {
+            tasks.shutdown().await;
         }
+        stopped
     }
 }
 
