@@ -11,6 +11,7 @@ mod body;
 mod connection;
 pub mod health;
 mod listener;
+mod open_files;
 mod registry;
 mod reply;
 mod routes;
@@ -63,8 +64,8 @@ pub struct Options {
 /// What clients may use up, in time and space. The defaults suit a cluster; tests shrink them.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open HTTPS connections; one more displaces the one that has been idle longest. Lowered at start to what the
-    /// process may open.
+    /// Open HTTPS connections; one more displaces the one that has been idle longest. Lowered at start to
+    /// what the process may open.
     pub connections: usize,
     /// Connections beyond that which are still accepted, to be told 503.
     pub spare_connections: usize,
@@ -265,27 +266,21 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Fewer connections where the process may not open as many files.
+    /// As many connections as the process may open files, and that raised as far as need be.
     fn within_open_files(mut self) -> Self {
         /// Descriptors for everything that is not a connection of a client.
         const OTHERS: usize = 64;
-        let Some(files) = open_files() else { return self };
-        let room = files.saturating_sub(OTHERS + self.spare_connections + self.plain_connections).max(16);
+        let others = OTHERS + self.spare_connections + self.plain_connections;
+        let files = open_files::allow(self.connections + others);
+        let room = files.saturating_sub(others).max(16);
         if room < self.connections {
             tracing::warn!(
                 connections = room,
                 open_files = files,
-                "fewer connections than wanted: the limit on open files (ulimit -n) is low"
+                "fewer connections than wanted: the hard limit on open files (ulimit -Hn) is low"
             );
             self.connections = room;
         }
         self
     }
-}
-
-/// How many files this process may open, where the system tells.
-fn open_files() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
