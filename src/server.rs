@@ -16,6 +16,7 @@ mod registry;
 mod reply;
 mod routes;
 pub mod shutdown;
+mod throttle;
 pub mod tls;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
