@@ -40,14 +40,14 @@ const SECOND_LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{file}: {reason}; mount a kubernetes.io/tls Secret there, or name its directory with {flag}")]
+    #[error("{file}: {reason}; {mend}")]
     Read {
         /// The file.
         file: String,
         /// What the system says.
         reason: String,
-        /// The flag that leads to it.
-        flag: &'static str,
+        /// What to do about it.
+        mend: &'static str,
     },
     /// A file holds no PEM section of the kind that is needed.
     #[error("{file}: no PEM {wanted} in it")]

@@ -41,7 +41,7 @@ impl ClientAuthority {
         let pem = fs::read(file).map_err(|error| TlsError::Read {
             file: name(),
             reason: error.to_string(),
-            flag: "--client-ca",
+            mend: "give --client-ca a PEM file with the authority of the clients",
         })?;
         let unusable = |reason: String| TlsError::Unusable { file: name(), reason };
         let mut roots = RootCertStore::empty();
