@@ -15,6 +15,7 @@ use super::{
     Admission, Limits,
     body::{self, BodyError, Budget},
     reply::{Reply, not_found, wrong_method},
+    throttle::Throttle,
 };
 use crate::metrics::{Metrics, Outcome};
 
@@ -27,6 +28,7 @@ struct Webhook<A> {
     metrics: Arc<Metrics>,
     limits: Arc<Limits>,
     budget: Budget,
+    refusals: Throttle,
 }
 
 /// Which question is asked.
@@ -39,7 +41,7 @@ enum Verb {
 /// The routes of the HTTPS listener.
 pub(super) fn router<A: Admission>(admission: Arc<A>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Router {
     let budget = Budget::new(limits.in_flight);
-    let webhook = Arc::new(Webhook { admission, metrics, limits, budget });
+    let webhook = Arc::new(Webhook { admission, metrics, limits, budget, refusals: Throttle::default() });
     Router::new()
         .route("/mutate", post(mutate::<A>))
         .route("/validate", post(validate::<A>))
@@ -66,7 +68,10 @@ impl<A: Admission> Webhook<A> {
             Ok(reply) => reply.into_response(),
             Err((outcome, reply)) => {
                 self.metrics.admission(outcome, begun.elapsed());
-                tracing::warn!(outcome = outcome.as_str(), status = reply.status.as_u16(), "request refused");
+                if let Some(unlogged) = self.refusals.pass() {
+                    let (outcome, status) = (outcome.as_str(), reply.status.as_u16());
+                    tracing::warn!(outcome, status, unlogged, "request refused");
+                }
                 // Its body may not have been read, and then nothing can follow it.
                 reply.into_last_response()
             }
