@@ -3,8 +3,11 @@
 //! The same findings stop a load, are printed offline and refuse a broken edit at admission. Checking works on
 //! the JSON itself and reports every problem with the runtime's key and the JSON path.
 
+mod across;
 mod container;
 mod names;
+mod order;
+mod risks;
 
 use std::collections::HashSet;
 
@@ -71,8 +74,11 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
         check.model(value);
         if value.is_object() {
             check.runtime(value, &volumes);
+            check.risks(value, region);
         }
     }
+    across::check(&mut checked);
+    order::sort(&mut checked);
     checked
 }
 
