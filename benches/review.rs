@@ -54,8 +54,11 @@ fn injected(config: &Config) -> Vec<u8> {
     let patch = answer["response"]["patch"].as_str().unwrap();
     let patch = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, patch).unwrap();
     changed(|review| {
-        json_patch::patch(&mut review["request"]["object"], &serde_json::from_slice::<json_patch::Patch>(&patch).unwrap())
-            .unwrap();
+        json_patch::patch(
+            &mut review["request"]["object"],
+            &serde_json::from_slice::<json_patch::Patch>(&patch).unwrap(),
+        )
+        .unwrap();
     })
 }
 
@@ -81,7 +84,10 @@ fn reviews(criterion: &mut Criterion) {
         ("64KiB", large(4, 64, 64 << 10)),
         ("1MiB", large(200, 1000, 1 << 20)),
         ("injected-already", injected(&config)),
-        ("other-label", changed(|review| review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"}))),
+        (
+            "other-label",
+            changed(|review| review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"})),
+        ),
     ];
     for (name, body) in &cases {
         let mut group = criterion.benchmark_group(*name);

@@ -53,7 +53,8 @@ impl Admission for Floor {
 async fn main() {
     let Flags { bind, metrics_bind, tls_cert_dir, reply_bytes } = Flags::parse();
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
-    let tls = Tls::new(Identity::Directory(tls_cert_dir), None, &metrics, &readiness).expect("a usable certificate");
+    let tls = Tls::new(Identity::Directory(tls_cert_dir), None, &metrics, &readiness)
+        .expect("a usable certificate");
     let options = Options { bind, metrics_bind, drain: Duration::ZERO, limits: Limits::default() };
     let server = Server::bind(options).await.expect("free addresses");
     let floor = Floor { reply: vec![b'x'; reply_bytes].into(), metrics: Arc::clone(&metrics) };

@@ -46,7 +46,8 @@ fn claims(runtime: &str, value: &Value) -> Vec<Claim> {
     let mut add = |kind: Kind, what: &'static str, path: String, items: &[Value]| {
         for (index, item) in items.iter().enumerate() {
             let Some(identity) = kind.identity().and_then(|field| item[field].as_str()) else { continue };
-            let identity = if kind == Kind::Mount { clean_path(identity).into_owned() } else { identity.to_owned() };
+            let identity =
+                if kind == Kind::Mount { clean_path(identity).into_owned() } else { identity.to_owned() };
             claims.push(Claim {
                 runtime: runtime.to_owned(),
                 place: (what, identity),
@@ -90,7 +91,9 @@ fn borrowed(checked: &mut Checked) {
     let owners: Vec<(&String, Vec<&str>)> = checked
         .runtimes
         .iter()
-        .map(|(key, value)| (key, list(value, "volume").iter().filter_map(|volume| volume["name"].as_str()).collect()))
+        .map(|(key, value)| {
+            (key, list(value, "volume").iter().filter_map(|volume| volume["name"].as_str()).collect())
+        })
         .collect();
     let mut found = Vec::new();
     for (key, value) in &checked.runtimes {
@@ -100,7 +103,9 @@ fn borrowed(checked: &mut Checked) {
                 let owned = owners.iter().any(|(owner, names)| *owner == key && names.contains(&name));
                 let other = owners.iter().find(|(_, names)| names.contains(&name));
                 if let (false, Some((other, _))) = (owned, other) {
-                    let message = format!("the volume {name:?} comes from runtime {other} alone; a pod must ask for both");
+                    let message = format!(
+                        "the volume {name:?} comes from runtime {other} alone; a pod must ask for both"
+                    );
                     let path = format!("{path}.volumeMounts[{index}].name");
                     found.push(Finding::new(Code::BorrowedVolume, key, path, message));
                 }

@@ -25,7 +25,12 @@ pub(super) fn sort(checked: &mut Checked) {
         }
     };
     checked.findings.sort_by_cached_key(|finding| {
-        (finding.runtime.clone(), place(&finding.runtime, &finding.path), finding.severity, finding.code.as_str())
+        (
+            finding.runtime.clone(),
+            place(&finding.runtime, &finding.path),
+            finding.severity,
+            finding.code.as_str(),
+        )
     });
 }
 

@@ -52,7 +52,8 @@ impl Check<'_> {
         let volumes = list(value, "volume");
         for (index, mount) in list(&value["mainContainer"], "volumeMounts").iter().enumerate() {
             let path = format!("$.mainContainer.volumeMounts[{index}]");
-            let volume = volumes.iter().find(|volume| !mount["name"].is_null() && volume["name"] == mount["name"]);
+            let volume =
+                volumes.iter().find(|volume| !mount["name"].is_null() && volume["name"] == mount["name"]);
             if volume.is_some_and(|volume| !volume["hostPath"].is_null()) {
                 let message = "mounts a hostPath into the main container; all sandboxes of a node share it";
                 self.found(Code::HostPathInMain, &path, message);
@@ -77,12 +78,12 @@ impl Check<'_> {
                 self.found(Code::OldCsiAgent, &path, format!("is known to time out (504); use {new}"));
             }
         }
-        let ignored = list(container, "env")
-            .iter()
-            .any(|env| env["name"] == IGNORE_RESOURCE && env["value"] == "true");
+        let ignored =
+            list(container, "env").iter().any(|env| env["name"] == IGNORE_RESOURCE && env["value"] == "true");
         let limited = container["resources"]["limits"].as_object().is_some_and(|limits| !limits.is_empty());
         if !ignored && !limited {
-            let message = format!("has neither limits nor {IGNORE_RESOURCE}=true; it can take what the sandbox needs");
+            let message =
+                format!("has neither limits nor {IGNORE_RESOURCE}=true; it can take what the sandbox needs");
             self.found(Code::NoLimits, format!("{path}.resources"), message);
         }
         for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
@@ -100,7 +101,8 @@ impl Check<'_> {
 
     fn volume_risks(&mut self, volume: &Value, path: &str) {
         let host = &volume["hostPath"];
-        let on_cgroup_v1 = host["path"].as_str().is_some_and(|path| path.starts_with("/sys/fs/cgroup/net_cls/"));
+        let on_cgroup_v1 =
+            host["path"].as_str().is_some_and(|path| path.starts_with("/sys/fs/cgroup/net_cls/"));
         if on_cgroup_v1 && host["type"] == "Directory" {
             let message = "is absent on nodes with cgroup v2, where pods then stay in ContainerCreating";
             self.found(Code::CgroupV1Path, format!("{path}.hostPath.path"), message);
@@ -111,7 +113,9 @@ impl Check<'_> {
     fn literal_regions(&mut self, path: &str, container: &Value, region: Option<&Region>) {
         let Some(region) = region else { return };
         for (index, env) in list(container, "env").iter().enumerate() {
-            let Some(literal) = env["value"].as_str().filter(|_| env["name"] == "REGION_ID") else { continue };
+            let Some(literal) = env["value"].as_str().filter(|_| env["name"] == "REGION_ID") else {
+                continue;
+            };
             if !literal.is_empty() && literal != region.as_str() {
                 let message = format!("is {literal:?} and the region is {region}; write <region-id>");
                 self.found(Code::LiteralRegion, format!("{path}.env[{index}].value"), message);
