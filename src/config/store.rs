@@ -13,7 +13,7 @@ use super::region::Region;
 use super::source::Entries;
 use super::{Config, Rejected, Runtime};
 use crate::metrics::{Metrics, RuntimeMetrics};
-use crate::server::health::Gate;
+use crate::readiness::Gate;
 
 /// A configuration in use.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ fn log(finding: &Finding) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Readiness;
+    use crate::readiness::Readiness;
 
     fn entries(text: &str) -> Result<Entries, String> {
         Ok(vec![("a".to_owned(), text.to_owned())])
