@@ -81,6 +81,12 @@ codes! {
     ImagePlaceholder = "image-placeholder", Error;
     /// `<region-id>` is used and no region is known.
     NoRegion = "no-region", Error;
+    /// A pool rule for a system that has none.
+    UnknownSystem = "unknown-system", Error;
+    /// A pool rule that asks for a runtime which the configuration does not have.
+    UnknownRuntime = "unknown-runtime", Error;
+    /// A pattern for a name of which pods carry only the hash.
+    HashedName = "hashed-name", Error;
 }
 
 impl fmt::Display for Code {
