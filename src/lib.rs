@@ -2,6 +2,7 @@
 
 pub mod certs;
 pub mod chain;
+pub mod cluster;
 pub mod config;
 pub mod inject;
 pub mod metrics;
