@@ -2,8 +2,10 @@
 
 pub mod certs;
 pub mod chain;
+pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod duration;
 pub mod inject;
 pub mod metrics;
 pub mod normal;

@@ -1,2 +1,5 @@
 //! The `sandbox-injector` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    sandbox_injector::cli::run()
+}

@@ -213,6 +213,11 @@ pub trait Lookup: Send + Sync {
     /// Whether look-ups are on at all; decides what the default is.
     fn is_on(&self) -> bool;
 
+    /// What the object that made the pod says, where that is known without asking: offline, from its manifest.
+    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
+        None
+    }
+
     /// The names in the object's `spec.runtimes`; `None` when there is no such object.
     fn declared(
         &self,
@@ -238,6 +243,9 @@ impl Lookup for NoLookups {
 impl<L: Lookup> Lookup for Option<L> {
     fn is_on(&self) -> bool {
         self.as_ref().is_some_and(Lookup::is_on)
+    }
+    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
+        self.as_ref().and_then(Lookup::known)
     }
     async fn declared(
         &self,
@@ -326,6 +334,9 @@ impl Rules {
             && let Some(names) = names(&text)?
         {
             return Ok((DecidedBy::Annotation, names));
+        }
+        if let Some(known) = lookups.known() {
+            return Ok(known);
         }
         let pool = pod.label(KRUISE_POOL_LABEL)?;
         if lookups.is_on() {

@@ -59,6 +59,15 @@ pub enum SourceError {
     },
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Embedded => f.write_str("the built-in configuration"),
+            Source::Directory(path) | Source::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 impl Source {
     /// Reads the entries.
     pub fn read(&self) -> Result<Entries, SourceError> {

@@ -1,0 +1,83 @@
+//! The command line: one thin file a verb.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a negative verdict, 2 could not be done.
+
+mod dry_run;
+mod flags;
+mod serve;
+mod terminal;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Injects storage and runtime sidecars into agent-sandbox pods: as a mutating admission webhook for Kubernetes, or
+/// offline.
+#[derive(Debug, Parser)]
+#[command(name = "sandbox-injector", version, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the webhook
+    Serve(Box<serve::Serve>),
+    /// Show offline what the webhook would do to pods, reviews and templates
+    #[command(alias = "inject")]
+    DryRun(Box<dry_run::DryRun>),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+}
+
+/// A thing that could not be done; printed in one line, exit code 2.
+#[derive(Debug)]
+struct Failure(String);
+
+impl<E: Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Exit code 1: done, and the answer is no.
+const NEGATIVE: u8 = 1;
+/// Exit code 2: could not be done.
+const FAILED: u8 = 2;
+
+/// Runs the verb that the process was started with.
+pub fn run() -> ExitCode {
+    let Cli { verb } = Cli::parse();
+    let result = match verb {
+        Verb::Serve(serve) => serve.run(),
+        Verb::DryRun(dry_run) => dry_run.run(),
+        Verb::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sandbox-injector", &mut script);
+            terminal::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
+        }
+        Verb::Version => terminal::print(concat!("sandbox-injector ", env!("CARGO_PKG_VERSION"), "\n"))
+            .map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|Failure(message)| {
+        terminal::complain(&format!("error: {message}"));
+        ExitCode::from(FAILED)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,97 @@
+//! What `-f` leads to: files, directories and stdin, document by document.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::workload::{self, Found, Subject, Templates};
+use crate::yaml;
+
+/// Everything that was given, in order.
+pub(super) struct Input {
+    pub(super) given: Vec<Given>,
+}
+
+/// One thing that was given; the text says where.
+pub(super) enum Given {
+    /// A pod to decide on.
+    Pod(String, Box<Subject>),
+    /// Something that stands for no pod.
+    Passed(String, workload::Passed),
+    /// Something that could not be read: the whole complaint.
+    Broken(String),
+}
+
+impl Input {
+    /// Reads all files first: a template may be in another file than what refers to it.
+    pub(super) fn read(filenames: &[PathBuf], namespace: &str) -> Result<Self, Failure> {
+        let mut documents = Vec::new();
+        let mut given = Vec::new();
+        for filename in filenames {
+            for (name, text) in texts(filename)? {
+                let read = yaml::documents(&text);
+                if read.is_empty() {
+                    given.push(Given::Broken(format!("{name}: holds no document")));
+                }
+                documents.extend(read.into_iter().map(|document| (name.clone(), document)));
+            }
+        }
+        let values = documents
+            .iter()
+            .filter_map(|(_, document)| document.as_ref().ok())
+            .map(|document| &document.value);
+        let templates = Templates::collect(values, namespace);
+        for (name, document) in documents {
+            match document {
+                Err(error) => given.push(Given::Broken(format!("{name}: {error}"))),
+                Ok(document) => {
+                    let place = format!("{name}: document {}", document.number);
+                    for found in workload::read(&document.value, namespace, &templates) {
+                        given.push(match found {
+                            Ok(Found::Pod(subject)) => {
+                                Given::Pod(format!("{place}: {}", subject.origin), subject)
+                            }
+                            Ok(Found::Passed(passed)) => Given::Passed(place.clone(), passed),
+                            Err(error) => Given::Broken(format!("{place}: {error}")),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(Self { given })
+    }
+}
+
+/// The texts that one `-f` leads to, with their names.
+fn texts(filename: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let name = filename.display().to_string();
+    if name == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|error| Failure(format!("stdin: {error}")))?;
+        return Ok(vec![("stdin".to_owned(), text)]);
+    }
+    let unreadable = |path: &Path, error: std::io::Error| {
+        Failure(format!("cannot read {}: {error}; -f takes a file, a directory or -", path.display()))
+    };
+    if !filename.is_dir() {
+        let text = std::fs::read_to_string(filename).map_err(|error| unreadable(filename, error))?;
+        return Ok(vec![(name, text)]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(filename).map_err(|error| unreadable(filename, error))? {
+        let path = entry.map_err(|error| unreadable(filename, error))?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if matches!(ending, "yaml" | "yml" | "json") && path.is_file() {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure(format!("{name}: no .yaml, .yml or .json file in this directory")));
+    }
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        Ok((path.display().to_string(), text))
+    };
+    files.into_iter().map(read).collect()
+}

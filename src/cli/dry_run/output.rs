@@ -1,0 +1,164 @@
+//! What a dry run prints, in each format.
+
+use serde_json::{Value, json};
+use similar::TextDiff;
+
+use super::super::terminal::{colours, complain, print};
+use super::explain::{self, Explained};
+use super::{Failure, Format};
+use crate::patch;
+use crate::review::response;
+use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
+use crate::workload::{self, Subject};
+use crate::yaml;
+
+/// The output so far.
+pub(super) struct Report<'s> {
+    format: Format,
+    settings: &'s Settings,
+    pods: Vec<Value>,
+    explained: Vec<Explained>,
+    printed: bool,
+    failed: bool,
+    denied: bool,
+}
+
+impl<'s> Report<'s> {
+    pub(super) fn new(format: Format, settings: &'s Settings) -> Self {
+        Self {
+            format,
+            settings,
+            pods: Vec::new(),
+            explained: Vec::new(),
+            printed: false,
+            failed: false,
+            denied: false,
+        }
+    }
+
+    /// Something could not be read.
+    pub(super) fn failed(&mut self, message: &str) {
+        self.failed = true;
+        complain(&format!("error: {message}"));
+    }
+
+    /// A document stands for no pod.
+    pub(super) fn passed(&mut self, place: &str, passed: &workload::Passed) {
+        match &passed.review {
+            Some(review) if self.format == Format::Review => {
+                self.response(&review.uid, &Verdict::passed(Passed::NotPod))
+            }
+            _ => complain(&format!("note: {place}: {}", passed.note)),
+        }
+    }
+
+    /// A pod was decided on.
+    pub(super) fn decided(
+        &mut self,
+        place: &str,
+        subject: &Subject,
+        creator: Option<&str>,
+        verdict: &Verdict<'_>,
+    ) -> Result<(), Failure> {
+        for note in &subject.notes {
+            complain(&format!("note: {place}: {note}"));
+        }
+        if self.format == Format::Explain {
+            self.explained.push(explain::explain(subject, creator, verdict, self.settings));
+        }
+        if self.format == Format::Review {
+            let uid = subject.review.as_ref().map_or("", |review| review.uid.as_str());
+            self.response(uid, verdict);
+        }
+        if let Outcome::Denied(denied) = &verdict.outcome {
+            self.denied = true;
+            for line in denied.lines() {
+                complain(&format!("denied: {place}: {line}"));
+            }
+            return Ok(());
+        }
+        if let Outcome::Injected(plan) = &verdict.outcome {
+            for warning in &plan.warnings {
+                complain(&format!("warning: {place}: {}", response::printable(warning)));
+            }
+        }
+        let operations = operations(verdict);
+        match self.format {
+            Format::Patch => print(&format!("{operations}\n"))?,
+            Format::Yaml => {
+                let separator = if self.printed { "---\n" } else { "" };
+                print(&format!("{separator}{}", yaml::to_string(&after(&subject.pod, operations)?)))?;
+                self.printed = true;
+            }
+            Format::Json => self.pods.push(after(&subject.pod, operations)?),
+            Format::Diff => {
+                let changed = after(&subject.pod, operations)?;
+                print(&diff(place, &yaml::to_string(&subject.pod), &yaml::to_string(&changed)))?;
+            }
+            Format::Review | Format::Explain => {}
+        }
+        Ok(())
+    }
+
+    /// Prints what had to wait for the rest; returns whether anything failed and whether a pod was denied.
+    pub(super) fn finish(mut self) -> Result<(bool, bool), Failure> {
+        match self.format {
+            Format::Json => {
+                let value = match self.pods.len() {
+                    0 => None,
+                    1 => self.pods.pop(),
+                    _ => Some(json!({"apiVersion": "v1", "kind": "List", "items": self.pods})),
+                };
+                if let Some(value) = value {
+                    print(&format!("{value:#}\n"))?;
+                }
+            }
+            Format::Explain => print(&explain::table(&self.explained, colours()))?,
+            _ => {}
+        }
+        Ok((self.failed, self.denied))
+    }
+
+    fn response(&mut self, uid: &str, verdict: &Verdict<'_>) {
+        let response = response::write(uid, verdict, self.settings.report_only);
+        if let Err(Failure(message)) = print(&format!("{}\n", String::from_utf8_lossy(&response))) {
+            self.failed(&message);
+        }
+    }
+}
+
+/// The patch as JSON; an empty list where nothing changes.
+fn operations(verdict: &Verdict<'_>) -> String {
+    let mut out = Vec::new();
+    match &verdict.outcome {
+        Outcome::Injected(plan) => patch::write(&plan.operations, &mut out),
+        Outcome::Passed(_) | Outcome::Denied(_) => out.extend_from_slice(b"[]"),
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The pod after the patch, applied as the API server applies it.
+fn after(pod: &Value, operations: String) -> Result<Value, Failure> {
+    let patch: json_patch::Patch = serde_json::from_str(&operations)?;
+    let mut pod = pod.clone();
+    json_patch::patch(&mut pod, &patch)?;
+    Ok(pod)
+}
+
+fn diff(place: &str, before: &str, after: &str) -> String {
+    if before == after {
+        return format!("{place}: unchanged\n");
+    }
+    let diff = TextDiff::from_lines(before, after);
+    let plain = diff.unified_diff().context_radius(3).header(place, "injected").to_string();
+    if !colours() {
+        return plain;
+    }
+    let colour = |line: &str| match line.as_bytes().first() {
+        Some(b'+') => format!("\x1b[32m{line}\x1b[0m\n"),
+        Some(b'-') => format!("\x1b[31m{line}\x1b[0m\n"),
+        Some(b'@') => format!("\x1b[36m{line}\x1b[0m\n"),
+        _ => format!("{line}\n"),
+    };
+    plain.lines().map(colour).collect()
+}

@@ -1,0 +1,108 @@
+//! Flags that several verbs have, with one meaning.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::config::Config;
+use crate::config::region::Region;
+use crate::config::source::Source;
+use crate::inject;
+use crate::pattern::Pattern;
+use crate::policy::Policy;
+use crate::review::verdict::Settings;
+use crate::runtimes::{DefaultRuntimes, PodLabel, Rules};
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Configuration")]
+pub(super) struct ConfigFlags {
+    /// A mounted ConfigMap: a directory with one file for each runtime
+    #[arg(long, value_name = "DIR", group = "source")]
+    pub config_dir: Option<PathBuf>,
+    /// A ConfigMap manifest
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub config_file: Option<PathBuf>,
+    /// The region that <region-id> stands for, such as cn-hangzhou
+    #[arg(long, value_name = "REGION", env = "REGION_ID")]
+    pub region_id: Option<Region>,
+}
+
+impl ConfigFlags {
+    /// The source that was chosen, or the embedded default.
+    pub(super) fn source(&self) -> Source {
+        match (&self.config_dir, &self.config_file) {
+            (Some(directory), _) => Source::Directory(directory.clone()),
+            (None, Some(file)) => Source::File(file.clone()),
+            (None, None) => Source::Embedded,
+        }
+    }
+
+    /// Loads the configuration now.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let source = self.source();
+        let entries = source.read()?;
+        Config::load(&entries, self.region_id.as_ref())
+            .map_err(|rejected| Failure(format!("{source}: {rejected}")))
+    }
+}
+
+/// How pods are decided on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Decisions")]
+pub(super) struct DecisionFlags {
+    /// Runtimes of pods that say nothing themselves: a comma-separated list, or none
+    ///
+    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Unset, it is those of
+    /// agent-runtime and csi that the configuration has while look-ups are off, and none while they are on.
+    #[arg(long, value_name = "LIST")]
+    pub default_runtimes: Option<DefaultRuntimes>,
+    /// Another label that makes a pod a sandbox pod (repeatable)
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub pod_label: Vec<PodLabel>,
+    /// What to do when the pod has a different item where a runtime brings one
+    #[arg(long, value_name = "ACTION", default_value = "deny")]
+    pub on_conflict: OnConflict,
+    /// Whether to mark injected pods with the annotation sandbox-injector.io/status
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub status_annotation: bool,
+    /// Namespaces whose pods may have privileged runtimes; * stands for any text (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub privileged_namespaces: Vec<Pattern>,
+    /// Users (controllers) whose pods may have privileged runtimes; * stands for any text (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub privileged_creators: Vec<Pattern>,
+}
+
+/// `--on-conflict`
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum OnConflict {
+    /// Refuse the pod and say everything that is in the way
+    Deny,
+    /// Keep the pod's item and warn; privileged volumes stay guarded
+    Keep,
+}
+
+impl DecisionFlags {
+    pub(super) fn settings(self, report_only: bool, forced: Option<DefaultRuntimes>) -> Settings {
+        let Self {
+            default_runtimes,
+            pod_label: pod_labels,
+            on_conflict,
+            status_annotation,
+            privileged_namespaces: namespaces,
+            privileged_creators: creators,
+        } = self;
+        let on_conflict = match on_conflict {
+            OnConflict::Deny => inject::OnConflict::Deny,
+            OnConflict::Keep => inject::OnConflict::Keep,
+        };
+        Settings {
+            rules: Rules { forced, default_runtimes, pod_labels },
+            policy: Policy { namespaces, creators },
+            injection: inject::Options { on_conflict, status_annotation },
+            report_only,
+        }
+    }
+}
