@@ -106,7 +106,7 @@ pub async fn follow(client: Client, source: ConfigMapName, store: Arc<Store>) {
         if let Err(trouble) = round(&client, &source, &store, &mut said).await {
             let why = source.unreadable(&trouble);
             if store.current().is_none() && !store.waits_for_region() {
-                store.offer(Err(why));
+                offer(&store, Err(why)).await;
             } else if said.as_ref() != Some(&why) {
                 tracing::warn!(why, "the ConfigMap is out of sight; the configuration in use stays");
                 said = Some(why);
@@ -123,11 +123,11 @@ pub async fn follow(client: Client, source: ConfigMapName, store: Arc<Store>) {
 async fn round(
     client: &Client,
     source: &ConfigMapName,
-    store: &Store,
+    store: &Arc<Store>,
     said: &mut Option<String>,
 ) -> Result<(), Trouble> {
     let (entries, version) = list(client, source).await?;
-    store.offer(entries);
+    offer(store, entries).await;
     let path = format!(
         "{}&watch=true&timeoutSeconds={}&resourceVersion={version}",
         source.collection(),
@@ -148,10 +148,10 @@ async fn round(
         while let Some(event) = events.next().await {
             match event? {
                 WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
-                    store.offer(source.entries(&mut object));
+                    offer(store, source.entries(&mut object)).await;
                 }
                 WatchEvent::Deleted(_) => {
-                    store.offer(Err(source.missing()));
+                    offer(store, Err(source.missing())).await;
                 }
                 WatchEvent::Bookmark(_) => {}
                 WatchEvent::Error(status) if status.code == GONE => return Ok(()),
@@ -162,6 +162,14 @@ async fn round(
     };
     // The API server ends the watch by itself; a round that outlives that has lost its connection.
     timeout(ROUND + ANSWER_WITHIN, watched).await.unwrap_or(Ok(()))
+}
+
+/// Compiling a configuration stays off the threads that answer requests.
+async fn offer(store: &Arc<Store>, entries: Result<Entries, String>) {
+    let store = Arc::clone(store);
+    if tokio::task::spawn_blocking(move || store.offer(entries)).await.is_err() {
+        tracing::error!("a reload ended early; the configuration in use stays");
+    }
 }
 
 /// The entries, or why there are none; and the version from which to watch.

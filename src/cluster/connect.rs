@@ -146,8 +146,8 @@ impl Access {
             return Some(Origin::Files(format!("--kubeconfig {}", path.display()), vec![path.clone()]));
         }
         if let Some(list) = variable {
-            let files: Vec<PathBuf> =
-                std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
+            // Like kubectl, which passes over files of the list that are not there.
+            let files: Vec<PathBuf> = std::env::split_paths(list).filter(|path| path.exists()).collect();
             if !files.is_empty() {
                 return Some(Origin::Files(format!("KUBECONFIG={}", list.display()), files));
             }

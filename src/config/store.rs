@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::finding::{Code, Finding, Severity};
+use super::finding::{Finding, Severity};
 use super::region::Region;
 use super::source::Entries;
 use super::{Config, Rejected, Runtime};
 use crate::metrics::{Metrics, RuntimeMetrics};
 use crate::server::health::Gate;
+
+/// Takes the region's place in a configuration that is only checked.
+const STAND_IN: &str = "some-region";
 
 /// A configuration in use.
 #[derive(Debug)]
@@ -133,25 +136,27 @@ impl Store {
                 return Taken::Unreadable(reason.clone());
             }
         };
-        let mut rejected = match Config::load(entries, offered.region.as_ref()) {
+        let mut loaded = Config::load(entries, offered.region.as_ref());
+        if loaded.is_err() && offered.awaiting_region {
+            // What else is wrong shows with any region in its place.
+            loaded = Config::load(entries, STAND_IN.parse().ok().as_ref());
+            offered.held = loaded.is_ok();
+        }
+        let rejected = match loaded {
+            Ok(_) if offered.held => {
+                if self.current.load().is_none() {
+                    self.gate.not_ready("needs the region, which is not known yet");
+                }
+                return Taken::Waiting;
+            }
             Ok(config) => {
                 self.activate(config);
                 return Taken::Loaded;
             }
             Err(rejected) => rejected,
         };
-        if offered.awaiting_region {
-            rejected.findings.retain(|finding| finding.code != Code::NoRegion);
-        }
-        let is_error = |finding: &&Finding| finding.severity == Severity::Error;
-        if !rejected.findings.iter().any(|finding| is_error(&finding)) {
-            offered.held = true;
-            if self.current.load().is_none() {
-                self.gate.not_ready("needs the region, which is not known yet");
-            }
-            return Taken::Waiting;
-        }
-        rejected.findings.iter().filter(is_error).for_each(log);
+        let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        errors.for_each(log);
         self.refuse(&rejected.to_string());
         Taken::Refused(rejected)
     }
