@@ -38,6 +38,7 @@
 pub mod certs;
 pub mod chain;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod duration;
 pub mod inject;

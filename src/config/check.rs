@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::compile::CONTAINER_LISTS;
 use super::finding::{Code, Finding};
+use super::pools::{self, PoolRule};
 use super::region::{PLACEHOLDER, Region, substitute};
 use super::schema::{self, Problem};
 use super::{POOLS_KEY, RESERVED_NAMES};
@@ -27,6 +28,8 @@ use k8s_openapi::api::core::v1 as api;
 pub struct Checked {
     /// The runtimes that could be read, region put in, in the order of their keys.
     pub runtimes: Vec<(String, Value)>,
+    /// The pool rules that could be read.
+    pub pools: Vec<PoolRule>,
     /// Everything found, in order of place.
     pub findings: Vec<Finding>,
 }
@@ -77,9 +80,27 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
             check.risks(value, region);
         }
     }
+    if let Some((_, text)) = entries.iter().find(|(key, _)| key == POOLS_KEY) {
+        checked.pool_rules(text, entries, region);
+    }
     across::check(&mut checked);
     order::sort(&mut checked);
     checked
+}
+
+impl Checked {
+    fn pool_rules(&mut self, text: &str, entries: &[(String, String)], region: Option<&Region>) {
+        let mut check = Check { runtime: POOLS_KEY, findings: &mut self.findings };
+        let mut value = match crate::yaml::value(text) {
+            Ok(value) => value,
+            Err(error) => return check.found(Code::Syntax, "$", error.to_string()),
+        };
+        check.region(&mut value, region);
+        // A runtime that is there and broken has its own findings.
+        let keys = entries.iter().map(|(key, _)| key.as_str());
+        let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
+        self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
+    }
 }
 
 fn bad_key(key: &str) -> Option<String> {

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on should say so"
 )]
 
+pub mod apiserver;
 pub mod certificates;
 pub mod client;
 pub mod kubelet;
