@@ -154,7 +154,7 @@ impl Check<'_> {
                     // What mainContainer may hold is checked by name, and reported there.
                     if path
                         .strip_prefix("$.mainContainer")
-                        .is_some_and(|rest| !rest[1..].contains(['.', '[']))
+                        .is_some_and(|rest| rest.starts_with(['.', '[']) && !rest[1..].contains(['.', '[']))
                     {
                         continue;
                     }
@@ -264,4 +264,34 @@ fn plain_type(expected: &str) -> String {
 /// Whether a value says anything.
 fn is_set(value: &Value) -> bool {
     normal(Kind::Plain, value).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::finding::Severity;
+
+    fn findings(runtime: &str) -> Vec<(Code, Severity, String)> {
+        let checked = check(&[("tools".to_owned(), runtime.to_owned())], None);
+        checked.findings.into_iter().map(|found| (found.code, found.severity, found.path)).collect()
+    }
+
+    #[test]
+    fn a_misspelt_main_container_is_not_passed_over() {
+        let found = findings("mainContainers: {env: [{name: A}]}");
+        assert_eq!(found, [(Code::UnknownField, Severity::Error, "$.mainContainers".to_owned())]);
+    }
+
+    #[test]
+    fn a_field_of_a_newer_kubernetes_is_a_warning_and_a_misspelt_one_an_error() {
+        let found = findings("csiSidecar: [{name: a, image: i, futureField: 1, volumeMount: []}]");
+        let at = |field: &str| format!("$.csiSidecar[0].{field}");
+        assert_eq!(
+            found,
+            [
+                (Code::NewField, Severity::Warning, at("futureField")),
+                (Code::UnknownField, Severity::Error, at("volumeMount"))
+            ]
+        );
+    }
 }
