@@ -4,7 +4,11 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use rstest::rstest;
 use sandbox_injector::{
@@ -78,6 +82,38 @@ fn object(kind: &str, name: &str, uid: &str, runtimes: &[&str]) -> Value {
 
 fn found(names: &[&str]) -> Answer {
     Ok(Some(names.iter().map(|name| (*name).to_owned()).collect()))
+}
+
+thread_local! {
+    /// What was logged on this thread, which a test has for itself.
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Writes to the log of the thread that it is used on.
+struct Log;
+
+impl Log {
+    /// Has to be for the whole process: what a thread's own subscriber gets depends on the other threads.
+    fn capture() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).try_init().unwrap();
+        });
+    }
+
+    fn count(part: &str) -> usize {
+        LOG.with_borrow(|log| log.matches(part).count())
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.push_str(std::str::from_utf8(bytes).unwrap()));
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -285,6 +321,21 @@ async fn a_kind_that_is_not_installed_costs_no_get_a_pod_and_is_noticed_when_it_
     bench.server.delete(&json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "sandboxes.agents.kruise.io"}}));
     assert_eq!(bench.sandbox("a", UID).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_kind_that_is_not_installed_is_said_once() {
+    Log::capture();
+    let bench = Bench::on(ApiServer::start().await).await;
+    for _ in 0..20 {
+        assert_eq!(bench.sandbox("a", UID).await, Ok(None));
+    }
+    assert_eq!(Log::count("the kind is not installed in the cluster"), 1);
+    bench.server.install_kruise();
+    bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
+    eventually("the kind", async || (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())).await;
+    assert_eq!(Log::count("the kind is not installed in the cluster"), 1);
+    assert_eq!(Log::count("the kind is installed now"), 1);
 }
 
 #[tokio::test]
