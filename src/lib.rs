@@ -1,4 +1,39 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
+//!
+//! One engine, two ways in: the webhook that the API server asks, and the dry run that a person asks.
+//!
+//! ```text
+//!   API server                                                        manifests, recorded reviews
+//!       │ HTTPS                                                                  │
+//!   ┌───▼────────────────────────┐                                    ┌──────────▼──────────┐
+//!   │ server   listener, TLS,    │                                    │ cli::dry_run        │
+//!   │          limits, probes    │                                    │  yaml ─► workload   │
+//!   └───┬────────────────────────┘                                    └──────────┬──────────┘
+//!       │ bytes                                                                  │ pod
+//!   ┌───▼─────┐  ┌──────────────────────────── review ───────────────────────────▼──────────┐
+//!   │ webhook ├─►│ request ─────► verdict::decide ──────────────────────────────► response  │─► bytes
+//!   │ metrics │  │ (bytes to      │                │              │               (bytes,   │
+//!   │ log     │  │  pod view)     ▼                ▼              ▼                base64)  │
+//!   └───▲─────┘  │            runtimes          policy         inject ─► patch              │
+//!       │        │            who decides       who may ask    pure engine                  │
+//!       │        └────────────────────────────────────────────────▲─────────────────────────┘
+//!       │ current                                                  │ compiled runtimes
+//!   ┌───┴───────────────────────── config ─────────────────────────┴──┐
+//!   │ source ─► check (schema, names) ─► region ─► compile ─► store   │◄─ watch (files), cluster (ConfigMap)
+//!   └─────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Imports run downwards only:
+//!
+//! | floor | modules | what is there |
+//! |---|---|---|
+//! | 6 | [`cli`] | a thin file a verb; exit codes |
+//! | 5 | [`server`], [`webhook`] | sockets, TLS, limits; reviews answered, counted, logged |
+//! | 4 | [`review`] | bytes to verdict to bytes, without sockets |
+//! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
+//! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
+//! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`yaml`] | views, normal forms and formats |
+//! | 1 | [`watch`], [`readiness`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; gates; counters; logging; certificates |
 
 pub mod certs;
 pub mod chain;
@@ -14,6 +49,7 @@ pub mod pattern;
 pub mod pod;
 pub mod policy;
 pub mod quantity;
+pub mod readiness;
 pub mod review;
 pub mod runtimes;
 pub mod server;

@@ -9,12 +9,14 @@
 
 mod body;
 mod connection;
-pub mod health;
+mod health;
 mod listener;
+mod open_files;
 mod registry;
 mod reply;
 mod routes;
 pub mod shutdown;
+mod throttle;
 pub mod tls;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -28,13 +30,14 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-pub use self::{health::Readiness, reply::Reply, shutdown::Shutdown};
 use self::{
     listener::{Kind, Listener},
     registry::{Registry, Stage},
     tls::Tls,
 };
+pub use self::{reply::Reply, shutdown::Shutdown};
 use crate::metrics::Metrics;
+pub use crate::readiness::Readiness;
 
 /// The webhook as the server sees it.
 pub trait Admission: Send + Sync + 'static {
@@ -63,8 +66,8 @@ pub struct Options {
 /// What clients may use up, in time and space. The defaults suit a cluster; tests shrink them.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open HTTPS connections; one more displaces the one that has been idle longest. Lowered at start to what the
-    /// process may open.
+    /// Open HTTPS connections; one more displaces the one that has been idle longest. Lowered at start to
+    /// what the process may open.
     pub connections: usize,
     /// Connections beyond that which are still accepted, to be told 503.
     pub spare_connections: usize,
@@ -189,10 +192,10 @@ impl Server {
         };
         let (https_registry, http_registry) = (Arc::clone(&https.registry), Arc::clone(&http.registry));
 
-        // Dropped on return, which ends whatever is left.
-        let mut helpers = JoinSet::new();
-        helpers.spawn(tls.follow());
-        helpers.spawn(http.run());
+        let mut reloading = JoinSet::new();
+        reloading.spawn(tls.follow());
+        let mut probes = JoinSet::new();
+        probes.spawn(http.run());
         let mut serving = JoinSet::new();
         serving.spawn(https.run());
 
@@ -210,12 +213,19 @@ impl Server {
                 Err(_) => Stopped::CutOff,
             };
             http_registry.enter(Stage::Stopping);
+            // Nobody waits for an answer that came too late to be read.
+            let _ = timeout(limits.linger, probes.join_next()).await;
             stopped
         };
-        tokio::select! {
+        let stopped = tokio::select! {
             stopped = in_order => stopped,
             () = shutdown.signal(2) => Stopped::Aborted,
+        };
+        // Whoever starts the next server on these addresses finds them free.
+        for mut tasks in [serving, probes, reloading] {
+            tasks.shutdown().await;
         }
+        stopped
     }
 }
 
@@ -258,27 +268,21 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Fewer connections where the process may not open as many files.
+    /// As many connections as the process may open files, and that raised as far as need be.
     fn within_open_files(mut self) -> Self {
         /// Descriptors for everything that is not a connection of a client.
         const OTHERS: usize = 64;
-        let Some(files) = open_files() else { return self };
-        let room = files.saturating_sub(OTHERS + self.spare_connections + self.plain_connections).max(16);
+        let others = OTHERS + self.spare_connections + self.plain_connections;
+        let files = open_files::allow(self.connections + others);
+        let room = files.saturating_sub(others).max(16);
         if room < self.connections {
             tracing::warn!(
                 connections = room,
                 open_files = files,
-                "fewer connections than wanted: the limit on open files (ulimit -n) is low"
+                "fewer connections than wanted: the hard limit on open files (ulimit -Hn) is low"
             );
             self.connections = room;
         }
         self
     }
-}
-
-/// How many files this process may open, where the system tells.
-fn open_files() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }

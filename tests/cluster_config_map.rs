@@ -11,7 +11,7 @@ use sandbox_injector::{
     cluster::config_map::{self, ConfigMapName},
     config::store::Store,
     metrics::Metrics,
-    server::Readiness,
+    readiness::Readiness,
 };
 use serde_json::{Value, json};
 use support::{

@@ -14,8 +14,8 @@ use rstest::rstest;
 use sandbox_injector::{
     cluster::{Lookups, reach::reach},
     metrics::Metrics,
+    readiness::Readiness,
     runtimes::{Lookup, LookupError, Question},
-    server::Readiness,
 };
 use serde_json::{Value, json};
 use support::{

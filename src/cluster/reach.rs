@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ask::{self, Rule};
 use super::backoff::Backoff;
-use crate::server::health::Gate;
+use crate::readiness::Gate;
 
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

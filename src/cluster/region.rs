@@ -15,7 +15,7 @@ use super::ask::{self, Rule, Trouble};
 use super::backoff::Backoff;
 use crate::config::region::Region;
 use crate::config::store::Store;
-use crate::server::health::Gate;
+use crate::readiness::Gate;
 
 /// The label that holds a node's region.
 pub const LABEL: &str = "topology.kubernetes.io/region";

@@ -57,8 +57,6 @@ codes! {
     WrongType = "wrong-type", Error;
     /// A field that this level does not have, or that looks like a misspelt one.
     UnknownField = "unknown-field", Error;
-    /// A field that is not known here and may belong to a newer Kubernetes; it is emitted as written.
-    NewField = "new-field", Warning;
     /// Something set in `mainContainer` that injection does not do.
     UnsupportedField = "unsupported-field", Error;
     /// A field that the API requires is missing.
@@ -87,6 +85,34 @@ codes! {
     UnknownRuntime = "unknown-runtime", Error;
     /// A pattern for a name of which pods carry only the hash.
     HashedName = "hashed-name", Error;
+    /// A field that is not known here and may belong to a newer Kubernetes; it is emitted as written.
+    NewField = "new-field", Warning;
+    /// Two runtimes have different things under one name or path.
+    Disagreement = "disagreement", Warning;
+    /// A mount of a volume that only another runtime defines.
+    BorrowedVolume = "borrowed-volume", Warning;
+    /// An init container without `restartPolicy: Always`, which is no sidecar.
+    RestartPolicy = "restart-policy", Warning;
+    /// A `<placeholder>` that nobody replaces, outside an image.
+    Placeholder = "placeholder", Warning;
+    /// A mount path that ends in a slash.
+    TrailingSlash = "trailing-slash", Warning;
+    /// An image without a fixed tag.
+    FloatingImage = "floating-image", Warning;
+    /// `REGION_ID` with a literal value that is not the region.
+    LiteralRegion = "literal-region", Warning;
+    /// A privileged runtime.
+    Privileged = "privileged", Warning;
+    /// A hostPath that is mounted into the main container.
+    HostPathInMain = "host-path-in-main", Warning;
+    /// A hostPath that nodes with cgroup v2 do not have.
+    CgroupV1Path = "cgroup-v1-path", Warning;
+    /// A csi-agent image that is known to time out.
+    OldCsiAgent = "old-csi-agent", Warning;
+    /// `csi` without `agent-runtime`.
+    CsiAlone = "csi-alone", Warning;
+    /// A sidecar with neither limits nor `__IGNORE_RESOURCE__=true`.
+    NoLimits = "no-limits", Warning;
 }
 
 impl fmt::Display for Code {

@@ -13,7 +13,7 @@ use super::region::Region;
 use super::source::Entries;
 use super::{Config, Rejected, Runtime};
 use crate::metrics::{Metrics, RuntimeMetrics};
-use crate::server::health::Gate;
+use crate::readiness::Gate;
 
 /// Takes the region's place in a configuration that is only checked.
 const STAND_IN: &str = "some-region";
@@ -198,7 +198,7 @@ fn log(finding: &Finding) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Readiness;
+    use crate::readiness::Readiness;
 
     fn entries(text: &str) -> Result<Entries, String> {
         Ok(vec![("a".to_owned(), text.to_owned())])

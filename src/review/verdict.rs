@@ -63,6 +63,8 @@ pub enum Passed {
     NotPod,
     /// A pod without any of the labels.
     NotSandbox,
+    /// Its annotation says `none`.
+    OptedOut,
     /// The rule that answered says "nothing".
     NothingAsked,
 }
@@ -73,6 +75,7 @@ impl Passed {
         match self {
             Passed::NotPod => "not the creation of a pod",
             Passed::NotSandbox => "no sandbox label",
+            Passed::OptedOut => "opted out by annotation",
             Passed::NothingAsked => "no runtimes asked for",
         }
     }
@@ -186,7 +189,7 @@ pub async fn decide<'c>(
         }
     };
     let outcome = if runtimes.is_empty() {
-        Outcome::Passed(Passed::NothingAsked)
+        Outcome::Passed(if by == DecidedBy::Annotation { Passed::OptedOut } else { Passed::NothingAsked })
     } else {
         injected(pod, namespace, creator, &runtimes, settings)
     };

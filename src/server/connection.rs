@@ -87,20 +87,27 @@ where
             let phase = activity.phase();
             if stopping.is_none() && activity.asked_to_stop() {
                 stopping = Some(Instant::now());
-                http.as_mut().graceful_shutdown();
-                continue;
-            }
-            if activity.asked_to_leave() && matches!(phase, Phase::Fresh | Phase::Idle) && !ending {
-                ending = true;
-                http.as_mut().graceful_shutdown();
-                if phase == Phase::Fresh {
-                    return Poll::Ready(());
+                // Somebody may have connected just before the end, and the first request be on its way: the library
+                // would close at once.
+                if phase != Phase::Fresh {
+                    http.as_mut().graceful_shutdown();
+                    continue;
                 }
-                continue;
+            }
+            if activity.asked_to_leave() {
+                match phase {
+                    Phase::Fresh | Phase::Idle if !ending => {
+                        ending = true;
+                        http.as_mut().graceful_shutdown();
+                        continue;
+                    }
+                    // Nothing was being sent, and somebody waits for the place.
+                    Phase::Closing => return Poll::Ready(()),
+                    _ => {}
+                }
             }
             let mut due = activity.due(limits);
             if let (Phase::Fresh, Some(stopping)) = (phase, stopping) {
-                // Somebody connected just before the end; the first request may be on its way.
                 due = due.min(stopping + limits.linger);
             }
             // Only these can be due before the timer that is already set.
@@ -111,7 +118,7 @@ where
             let now = Instant::now();
             if due > now {
                 timer.as_mut().reset(due.min(now + round));
-            } else if phase == Phase::Idle && !ending {
+            } else if matches!(phase, Phase::Fresh | Phase::Idle) && !ending {
                 ending = true;
                 http.as_mut().graceful_shutdown();
             } else {

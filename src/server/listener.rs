@@ -27,14 +27,12 @@ use super::{
     Limits, connection,
     registry::{Phase, Registry, Seat, Stage},
     reply::Reply,
+    throttle::Throttle,
 };
 use crate::metrics::{Metrics, Outcome};
 
 /// The pauses after a failed accept, the second when it fails again and again.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
-
-/// The least time between two log lines about handshakes that failed.
-const HANDSHAKE_LOG: Duration = Duration::from_secs(10);
 
 /// What is spoken on a listener.
 #[derive(Clone)]
@@ -60,7 +58,8 @@ struct Shared {
     router: TowerToHyperService<Router>,
     registry: Arc<Registry>,
     limits: Arc<Limits>,
-    handshakes: HandshakeLog,
+    failed_handshakes: Throttle,
+    refusals: Throttle,
 }
 
 // === impl Listener ===
@@ -71,7 +70,8 @@ impl Listener {
     pub(super) async fn run(self) {
         let Self { tcp, kind, router, registry, limits } = self;
         let router = TowerToHyperService::new(router);
-        let shared = Arc::new(Shared { kind, router, registry, limits, handshakes: HandshakeLog::default() });
+        let (failed_handshakes, refusals) = (Throttle::default(), Throttle::default());
+        let shared = Arc::new(Shared { kind, router, registry, limits, failed_handshakes, refusals });
         let mut tasks = JoinSet::new();
         let mut failures = 0_usize;
         loop {
@@ -129,7 +129,9 @@ impl Shared {
     /// Gives a connection a task, or closes it when there is no place left at all.
     fn admit(self: &Arc<Self>, stream: TcpStream, tasks: &mut JoinSet<()>) {
         let Some(seat) = self.registry.seat(self.limits.displace_after) else {
-            tracing::debug!("no place for another connection");
+            if let Some(unlogged) = self.refusals.pass() {
+                tracing::error!(unlogged, "overloaded: connection closed at once");
+            }
             return;
         };
         tasks.spawn(Arc::clone(self).connection(stream, seat));
@@ -147,8 +149,8 @@ impl Shared {
                     Ok(Ok(stream)) => {
                         connection::serve(stream, service, &seat.activity, &self.limits).await;
                     }
-                    Ok(Err(error)) => self.handshakes.failed(&error),
-                    Err(_) => self.handshakes.failed(&io::ErrorKind::TimedOut.into()),
+                    Ok(Err(error)) => self.handshake_failed(&error),
+                    Err(_) => self.handshake_failed(&io::ErrorKind::TimedOut.into()),
                 }
             }
         }
@@ -170,14 +172,26 @@ impl Shared {
                 None => self.after_panic(begun),
             }
         };
-        if self.registry.stage() != Stage::Serving {
+        if self.registry.stage() != Stage::Serving || seat.activity.asked_to_leave() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         seat.activity.enter(Phase::Reply);
         Ok(response)
     }
 
+    fn handshake_failed(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            // A client that connects and leaves is a port check.
+            tracing::debug!("connection closed before a handshake");
+        } else if let Some(unlogged) = self.failed_handshakes.pass() {
+            tracing::warn!(%error, unlogged, "TLS handshake failed");
+        }
+    }
+
     fn refuse(&self) -> Response<Body> {
+        if let Some(unlogged) = self.refusals.pass() {
+            tracing::error!(unlogged, "overloaded: too many connections, request refused");
+        }
         if let Kind::Https(_, metrics) = &self.kind {
             metrics.admission(Outcome::Overloaded, Duration::ZERO);
         }
@@ -207,26 +221,4 @@ async fn unless_it_panics<F: Future>(future: F) -> Option<F::Output> {
         Err(_) => Poll::Ready(None),
     })
     .await
-}
-
-/// Failed handshakes in the log, a line every [`HANDSHAKE_LOG`] at most: anybody can cause them.
-#[derive(Default)]
-struct HandshakeLog(std::sync::Mutex<(Option<Instant>, u64)>);
-
-impl HandshakeLog {
-    fn failed(&self, error: &io::Error) {
-        // A client that connects and leaves is a port check.
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            tracing::debug!("connection closed before a handshake");
-            return;
-        }
-        let mut log = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let now = Instant::now();
-        if log.0.is_some_and(|last| now < last + HANDSHAKE_LOG) {
-            log.1 += 1;
-            return;
-        }
-        tracing::warn!(%error, unlogged = log.1, "TLS handshake failed");
-        *log = (Some(now), 0);
-    }
 }

@@ -73,6 +73,8 @@ pub(super) struct Registry {
 struct Open {
     next: u64,
     connections: HashMap<u64, Arc<Activity>>,
+    /// How many of them were displaced and have not gone yet.
+    leaving: usize,
 }
 
 /// A place in the table, free again when dropped.
@@ -102,9 +104,8 @@ impl Registry {
     /// `displace_after`), else a spare one, else none.
     pub(super) fn seat(self: &Arc<Self>, displace_after: Duration) -> Option<Seat> {
         let mut open = self.lock();
-        let spare = open.connections.len() >= self.room && !open.displace(displace_after);
-        // A displaced connection is still in the table until its task has run, hence the allowance.
-        if open.connections.len() >= self.room + self.spare.max(1) {
+        let spare = open.staying() >= self.room && !open.displace(displace_after);
+        if open.staying() >= self.room + self.spare {
             return None;
         }
         let id = open.next;
@@ -156,6 +157,10 @@ impl Registry {
 }
 
 impl Open {
+    fn staying(&self) -> usize {
+        self.connections.len() - self.leaving
+    }
+
     fn displace(&mut self, idle_for: Duration) -> bool {
         let now = Instant::now();
         let longest = self
@@ -170,13 +175,17 @@ impl Open {
         let Some((_, activity)) = longest else { return false };
         activity.displaced.store(true, Ordering::Release);
         activity.wake();
+        self.leaving += 1;
         true
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.registry.lock().connections.remove(&self.id);
+        let mut open = self.registry.lock();
+        open.connections.remove(&self.id);
+        // Under the lock, as when it is set.
+        open.leaving -= usize::from(self.activity.asked_to_leave());
     }
 }
 
@@ -231,9 +240,9 @@ impl Activity {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Whether another connection needs the place. Answers once: a request that came first goes first.
+    /// Whether another connection needs the place. A request that came first is answered first.
     pub(super) fn asked_to_leave(&self) -> bool {
-        self.displaced.load(Ordering::Acquire) && self.displaced.swap(false, Ordering::AcqRel)
+        self.displaced.load(Ordering::Acquire)
     }
 
     /// Whom to wake when asking.

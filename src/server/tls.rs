@@ -7,7 +7,11 @@
 mod client;
 mod pair;
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwapOption;
 use rustls::{
@@ -17,29 +21,33 @@ use rustls::{
     sign::CertifiedKey,
 };
 use thiserror::Error;
+use tokio::time::sleep;
 
 use self::{
     client::{AllowedNames, ClientAuthority, SwappedVerifier},
     pair::Pair,
 };
-use super::health::{Gate, Readiness};
+use crate::readiness::{Gate, Readiness};
 use crate::{
     metrics::{Metrics, Reload},
     watch::{self, Watch},
 };
 
+/// How long after a failed read there is another before anybody hears of it.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+
 /// Why a certificate, key or authority is not taken into use.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{file}: {reason}; mount a kubernetes.io/tls Secret there, or name its directory with {flag}")]
+    #[error("{file}: {reason}; {mend}")]
     Read {
         /// The file.
         file: String,
         /// What the system says.
         reason: String,
-        /// The flag that leads to it.
-        flag: &'static str,
+        /// What to do about it.
+        mend: &'static str,
     },
     /// A file holds no PEM section of the kind that is needed.
     #[error("{file}: no PEM {wanted} in it")]
@@ -115,7 +123,7 @@ pub struct Tls {
 /// A thing on disk that is swapped when it changes.
 struct Reloading {
     watch: Watch,
-    source: Source,
+    source: Arc<Source>,
     gate: Gate,
     metrics: Arc<Metrics>,
     /// The error logged last, so that the same one is logged and counted once.
@@ -167,7 +175,7 @@ impl Tls {
             Identity::Directory(directory) => reloads.push(Reloading {
                 // Before the first read, so that no change falls in between.
                 watch: watch::directory(&directory),
-                source: Source::Pair { directory, current: Arc::clone(&pair) },
+                source: Arc::new(Source::Pair { directory, current: Arc::clone(&pair) }),
                 gate,
                 metrics: Arc::clone(metrics),
                 complaint: None,
@@ -177,7 +185,7 @@ impl Tls {
             let verifier = Arc::new(SwappedVerifier::new(provider(), AllowedNames::new(allowed_names)));
             reloads.push(Reloading {
                 watch: watch::file(&authority),
-                source: Source::Authority { file: authority, current: Arc::clone(&verifier) },
+                source: Arc::new(Source::Authority { file: authority, current: Arc::clone(&verifier) }),
                 gate: readiness.gate("client-ca"),
                 metrics: Arc::clone(metrics),
                 complaint: None,
@@ -231,22 +239,26 @@ impl Reloading {
     async fn follow(mut self) {
         loop {
             self.watch.changed().await;
-            // Blocking reads stay off the threads that answer requests.
-            let (source, result) = match tokio::task::spawn_blocking(move || {
-                let result = self.source.read(SystemTime::now());
-                (self.source, result)
-            })
-            .await
-            {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::error!(%error, "reading certificates ended; they are no longer reloaded");
-                    return;
-                }
-            };
-            self.source = source;
+            let mut result = self.read().await;
+            if result.is_err() {
+                // A writer that is between its two files, or has just removed the ones that we were reading.
+                sleep(SECOND_LOOK).await;
+                result = self.read().await;
+            }
             self.settle(result);
         }
+    }
+
+    /// Reads off the threads that answer requests.
+    async fn read(&self) -> Result<Change, TlsError> {
+        let source = Arc::clone(&self.source);
+        let read = tokio::task::spawn_blocking(move || source.read(SystemTime::now())).await;
+        read.unwrap_or_else(|error| {
+            Err(TlsError::Unusable {
+                file: self.source.to_string(),
+                reason: format!("reading it failed: {error}"),
+            })
+        })
     }
 
     /// Tells log, metric and gate how a read ended.

@@ -11,7 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig,
+    ClientConfig, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use sandbox_injector::{certs::CertificateAndKey, server::tls::provider};
@@ -63,8 +63,17 @@ impl Answer {
 
 /// A client's TLS configuration that trusts `authority`, and shows a certificate if it has one.
 pub fn config(authority: &CertificateAndKey, identity: Option<&CertificateAndKey>) -> Arc<ClientConfig> {
+    config_for(authority, identity, rustls::ALL_VERSIONS)
+}
+
+/// The same for some versions of TLS alone.
+pub fn config_for(
+    authority: &CertificateAndKey,
+    identity: Option<&CertificateAndKey>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots(authority));
     let mut config = match identity {

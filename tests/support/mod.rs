@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod client;
 pub mod kubelet;
 pub mod metrics;
+pub mod process;
 pub mod server;
 
 use std::time::Duration;

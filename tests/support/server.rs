@@ -33,8 +33,8 @@ use super::{
     metrics::Scrape,
 };
 
-/// Echoes, or does what a body that is one of these words says: `panic`, `wait` (for [`Webhook::release`]),
-/// `deadline` (answers the milliseconds left), `length`, `slow`.
+/// Echoes, or does what a body that begins so says: `panic`, `wait` (for [`Webhook::release`]), `slow`, `deadline`
+/// (answers the milliseconds left), `length` (answers the body's length).
 #[derive(Default)]
 pub struct Webhook {
     pub release: Notify,
@@ -45,7 +45,7 @@ impl Admission for Webhook {
     async fn mutate(&self, body: Bytes, deadline: Instant) -> Reply {
         match &*body {
             b"panic" => panic!("as asked"),
-            b"wait" => {
+            _ if body.starts_with(b"wait") => {
                 let released = self.release.notified();
                 self.waiting.fetch_add(1, Ordering::SeqCst);
                 released.await;
@@ -76,6 +76,7 @@ pub struct Setup {
     pub shutdown: Option<Shutdown>,
     /// Where to listen; port 0 is any.
     pub bind: SocketAddr,
+    pub metrics_bind: SocketAddr,
 }
 
 /// A server that runs in this process.
@@ -99,6 +100,7 @@ impl Default for Setup {
             clients: None,
             shutdown: None,
             bind: ([127, 0, 0, 1], 0).into(),
+            metrics_bind: ([127, 0, 0, 1], 0).into(),
         }
     }
 }
@@ -111,8 +113,7 @@ impl Setup {
 
     /// Starts; unless there is another identity, the serving certificate is signed by `authority`.
     pub async fn start_under(self, authority: CertificateAndKey) -> Running {
-        let Self { limits, drain, identity, clients, shutdown, bind } = self;
-        let metrics_bind = ([127, 0, 0, 1], 0).into();
+        let Self { limits, drain, identity, clients, shutdown, bind, metrics_bind } = self;
         let server = Server::bind(Options { bind, metrics_bind, drain, limits }).await.unwrap();
         let (https, http) = (server.https_address().unwrap(), server.http_address().unwrap());
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());

@@ -4,7 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, UnixTime, pem::PemObject},
@@ -40,7 +41,7 @@ impl ClientAuthority {
         let pem = fs::read(file).map_err(|error| TlsError::Read {
             file: name(),
             reason: error.to_string(),
-            flag: "--client-ca",
+            mend: "give --client-ca a PEM file with the authority of the clients",
         })?;
         let unusable = |reason: String| TlsError::Unusable { file: name(), reason };
         let mut roots = RootCertStore::empty();
@@ -57,6 +58,11 @@ impl ClientAuthority {
         Ok(Self { verifier, digest: Sha256::digest(&pem).into() })
     }
 }
+
+/// The names of a client, none of which is allowed. They are in the log: an authority of ours has signed them.
+#[derive(Debug, thiserror::Error)]
+#[error("its names {0:?} are none of --client-allowed-name")]
+struct NotAllowed(Vec<String>);
 
 // === impl AllowedNames ===
 
@@ -81,11 +87,12 @@ impl AllowedNames {
                 GeneralName::DNSName(name) => Some(*name),
                 _ => None,
             });
-        let mut names = common.chain(dns);
-        if names.any(allowed) {
+        let names: Vec<&str> = common.chain(dns).collect();
+        if names.iter().any(|name| allowed(name)) {
             return Ok(());
         }
-        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        let refusal = NotAllowed(names.iter().map(ToString::to_string).collect());
+        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal)))))
     }
 }
 

@@ -17,7 +17,7 @@ use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use super::{TlsError, provider};
 
-const FLAG: &str = "--tls-cert-dir";
+const MEND: &str = "mount a kubernetes.io/tls Secret in the directory that --tls-cert-dir names";
 
 /// A certificate chain and the key of its leaf, checked to belong together.
 pub(super) struct Pair {
@@ -39,7 +39,7 @@ impl Pair {
             fs::read(root.join(name)).map_err(|error| TlsError::Read {
                 file: directory.join(name).display().to_string(),
                 reason: error.to_string(),
-                flag: FLAG,
+                mend: MEND,
             })
         };
         let (certificate, key) = (read("tls.crt")?, read("tls.key")?);

@@ -1,0 +1,179 @@
+//! What works and will surprise somebody: the warnings about one runtime.
+
+use serde_json::Value;
+
+use super::container::placeholder;
+use super::{Check, list};
+use crate::config::compile::{CONTAINER_LISTS, why_privileged};
+use crate::config::finding::Code;
+use crate::config::region::Region;
+use crate::config::schema::field_path;
+
+/// The csi-agent image that the guide to shared storage tells to replace after 504s, and by what.
+const OLD_CSI_AGENT: (&str, &str) =
+    ("csi-agent:v1.35.3-cgroupv1-dport-forbidden", "csi-agent:v1.35.4-3c34d4a-aliyun");
+
+/// With this variable a sidecar's resources are not counted; without it and without limits it can starve the pod.
+const IGNORE_RESOURCE: &str = "__IGNORE_RESOURCE__";
+
+impl Check<'_> {
+    pub(super) fn risks(&mut self, value: &Value, region: Option<&Region>) {
+        self.privileged(value);
+        self.main_container_risks(value);
+        for list_name in CONTAINER_LISTS {
+            for (index, container) in list(value, list_name).iter().enumerate() {
+                self.container_risks(container, list_name, &format!("$.{list_name}[{index}]"));
+            }
+        }
+        for (index, volume) in list(value, "volume").iter().enumerate() {
+            self.volume_risks(volume, &format!("$.volume[{index}]"));
+        }
+        self.literal_regions("$.mainContainer", &value["mainContainer"], region);
+        for list_name in CONTAINER_LISTS {
+            for (index, container) in list(value, list_name).iter().enumerate() {
+                self.literal_regions(&format!("$.{list_name}[{index}]"), container, region);
+            }
+        }
+        self.placeholders(value, "$");
+    }
+
+    fn privileged(&mut self, value: &Value) {
+        let why = why_privileged(value);
+        if !why.is_empty() {
+            let message = format!(
+                "is privileged: {}; --privileged-namespaces and --privileged-creators say who may ask for it",
+                why.join(", ")
+            );
+            self.found(Code::Privileged, "$", message);
+        }
+    }
+
+    fn main_container_risks(&mut self, value: &Value) {
+        let volumes = list(value, "volume");
+        for (index, mount) in list(&value["mainContainer"], "volumeMounts").iter().enumerate() {
+            let path = format!("$.mainContainer.volumeMounts[{index}]");
+            let volume =
+                volumes.iter().find(|volume| !mount["name"].is_null() && volume["name"] == mount["name"]);
+            if volume.is_some_and(|volume| !volume["hostPath"].is_null()) {
+                let message = "mounts a hostPath into the main container; all sandboxes of a node share it";
+                self.found(Code::HostPathInMain, &path, message);
+            }
+            self.trailing_slash(mount, &path);
+        }
+    }
+
+    fn container_risks(&mut self, container: &Value, list_name: &str, path: &str) {
+        if list_name != "containers" && container["restartPolicy"] != "Always" {
+            let message = "is no sidecar without restartPolicy: Always; the pod waits until it has ended";
+            self.found(Code::RestartPolicy, format!("{path}.restartPolicy"), message);
+        }
+        if let Some(image) = container["image"].as_str().filter(|image| !image.is_empty()) {
+            let path = format!("{path}.image");
+            if is_floating(image) {
+                let message = format!("{image:?} has no fixed tag; what runs can change from pod to pod");
+                self.found(Code::FloatingImage, &path, message);
+            }
+            let (old, new) = OLD_CSI_AGENT;
+            if image.ends_with(old) {
+                self.found(Code::OldCsiAgent, &path, format!("is known to time out (504); use {new}"));
+            }
+        }
+        let ignored =
+            list(container, "env").iter().any(|env| env["name"] == IGNORE_RESOURCE && env["value"] == "true");
+        let limited = container["resources"]["limits"].as_object().is_some_and(|limits| !limits.is_empty());
+        if !ignored && !limited {
+            let message =
+                format!("has neither limits nor {IGNORE_RESOURCE}=true; it can take what the sandbox needs");
+            self.found(Code::NoLimits, format!("{path}.resources"), message);
+        }
+        for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
+            self.trailing_slash(mount, &format!("{path}.volumeMounts[{index}]"));
+        }
+    }
+
+    fn trailing_slash(&mut self, mount: &Value, path: &str) {
+        let mount_path = mount["mountPath"].as_str().unwrap_or_default();
+        if mount_path.len() > 1 && mount_path.ends_with('/') {
+            let message = format!("{mount_path:?} ends in a slash; leave it out");
+            self.found(Code::TrailingSlash, format!("{path}.mountPath"), message);
+        }
+    }
+
+    fn volume_risks(&mut self, volume: &Value, path: &str) {
+        let host = &volume["hostPath"];
+        let on_cgroup_v1 =
+            host["path"].as_str().is_some_and(|path| path.starts_with("/sys/fs/cgroup/net_cls/"));
+        if on_cgroup_v1 && host["type"] == "Directory" {
+            let message = "is absent on nodes with cgroup v2, where pods then stay in ContainerCreating";
+            self.found(Code::CgroupV1Path, format!("{path}.hostPath.path"), message);
+        }
+    }
+
+    /// A variable that says another region than the one that is in force.
+    fn literal_regions(&mut self, path: &str, container: &Value, region: Option<&Region>) {
+        let Some(region) = region else { return };
+        for (index, env) in list(container, "env").iter().enumerate() {
+            let Some(literal) = env["value"].as_str().filter(|_| env["name"] == "REGION_ID") else {
+                continue;
+            };
+            if !literal.is_empty() && literal != region.as_str() {
+                let message = format!("is {literal:?} and the region is {region}; write <region-id>");
+                self.found(Code::LiteralRegion, format!("{path}.env[{index}].value"), message);
+            }
+        }
+    }
+
+    fn placeholders(&mut self, value: &Value, path: &str) {
+        match value {
+            Value::String(text) => {
+                // In an image it is an error, and reported there.
+                let image = path.ends_with(".image");
+                if let Some(found) = placeholder(text).filter(|_| !image) {
+                    self.found(Code::Placeholder, path, format!("holds {found}, which nothing replaces"));
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.placeholders(item, &format!("{path}[{index}]"));
+                }
+            }
+            Value::Object(fields) => {
+                for (field, item) in fields {
+                    self.placeholders(item, &field_path(path, field));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether an image's tag is missing or `latest`; a digest is fixed.
+fn is_floating(image: &str) -> bool {
+    if image.contains('@') {
+        return false;
+    }
+    let name = image.rsplit('/').next().unwrap_or(image);
+    match name.split_once(':') {
+        None => true,
+        Some((_, tag)) => tag.is_empty() || tag == "latest",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_no_tag() {
+        for (image, floating) in [
+            ("busybox", true),
+            ("busybox:latest", true),
+            ("registry:5000/busybox", true),
+            ("registry:5000/busybox:1", false),
+            ("busybox@sha256:00", false),
+            ("a/b:", true),
+        ] {
+            assert_eq!(is_floating(image), floating, "{image}");
+        }
+    }
+}
