@@ -103,6 +103,7 @@ impl Checked {
         let keys = entries.iter().map(|(key, _)| key.as_str());
         let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
         self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
+        value
     }
 }
 
