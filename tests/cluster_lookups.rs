@@ -19,6 +19,7 @@ use sandbox_injector::{
 };
 use serde_json::{Value, json};
 use support::{
+    LONG,
     apiserver::{ApiServer, Fault},
     eventually,
     metrics::Scrape,
@@ -339,6 +340,16 @@ async fn a_kind_that_is_not_installed_is_said_once() {
 }
 
 #[tokio::test]
+async fn trouble_while_looking_for_a_kind_is_trouble() {
+    let bench = Bench::on(ApiServer::start().await).await;
+    assert_eq!(bench.sandbox("a", UID).await, Ok(None));
+    bench.server.fault(Fault::status("/apis", 500));
+    let answer =
+        eventually("another look", async || bench.within(Duration::from_millis(400), "a", UID).await.err());
+    assert!(matches!(answer.await, LookupError::Passing(_)));
+}
+
+#[tokio::test]
 async fn another_version_is_found_by_discovery() {
     let server = ApiServer::start().await;
     for mut definition in support::apiserver::definitions() {
@@ -371,7 +382,7 @@ async fn many_pods_at_once_are_all_answered() {
         let (name, uid) = (format!("sandbox-{number}"), format!("uid-{number}"));
         bench.server.put(&object("Sandbox", &name, &uid, &["csi"]));
         let bench = Arc::clone(&bench);
-        asking.spawn(async move { bench.sandbox(&name, &uid).await });
+        asking.spawn(async move { bench.within(LONG, &name, &uid).await });
     }
     while let Some(answer) = asking.join_next().await {
         assert_eq!(answer.unwrap(), found(&["csi"]));
