@@ -80,26 +80,30 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
             check.risks(value, region);
         }
     }
-    if let Some((_, text)) = entries.iter().find(|(key, _)| key == POOLS_KEY) {
-        checked.pool_rules(text, entries, region);
-    }
+    let pools = entries.iter().find(|(key, _)| key == POOLS_KEY);
+    let pools = pools.map(|(_, text)| checked.pool_rules(text, entries, region)).unwrap_or_default();
     across::check(&mut checked);
-    order::sort(&mut checked);
+    order::sort(&mut checked, &pools);
     checked
 }
 
 impl Checked {
-    fn pool_rules(&mut self, text: &str, entries: &[(String, String)], region: Option<&Region>) {
+    /// Reads the pool rules; returns the value that they were read from.
+    fn pool_rules(&mut self, text: &str, entries: &[(String, String)], region: Option<&Region>) -> Value {
         let mut check = Check { runtime: POOLS_KEY, findings: &mut self.findings };
         let mut value = match crate::yaml::value(text) {
             Ok(value) => value,
-            Err(error) => return check.found(Code::Syntax, "$", error.to_string()),
+            Err(error) => {
+                check.found(Code::Syntax, "$", error.to_string());
+                return Value::Null;
+            }
         };
         check.region(&mut value, region);
         // A runtime that is there and broken has its own findings.
         let keys = entries.iter().map(|(key, _)| key.as_str());
         let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
         self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
+        value
     }
 }
 
