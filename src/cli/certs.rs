@@ -27,8 +27,9 @@ const KEY: &str = "tls.key";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Writes ca.crt, ca.key, tls.crt and tls.key (keys for the owner alone), and prints the caBundle for the webhook
-configurations. With --ca, a certificate under that authority: tls.crt, tls.key and a copy of ca.crt.
+    after_help = "Writes ca.crt, ca.key, tls.crt and tls.key (keys for the owner alone), and prints the caBundle
+for the webhook configurations. With --ca, a certificate under that authority: tls.crt, tls.key
+and a copy of ca.crt.
 
 Exit codes: 0 done, 2 nothing was made.
 
@@ -86,19 +87,18 @@ impl Certs {
         };
         let serving = certs::serving(&authority, &names, Validity::days(now, days)?)?;
 
-        let mut outputs = vec![
-            Output { name: CERTIFICATE, content: &serving.certificate, mode: 0o644 },
-            Output { name: KEY, content: &serving.key, mode: 0o600 },
-        ];
+        let mut outputs = Vec::new();
+        // Renewing in place finds the authority's certificate there already.
+        let is_there = std::fs::read(out.join(CA_CERTIFICATE))
+            .is_ok_and(|there| !is_new && there == authority.certificate.as_bytes());
+        if !is_there {
+            outputs.push(Output { name: CA_CERTIFICATE, content: &authority.certificate, mode: 0o644 });
+        }
         if is_new {
             outputs.push(Output { name: CA_KEY, content: &authority.key, mode: 0o600 });
         }
-        // Renewing in place finds the authority's certificate already there.
-        let ca_is_there = std::fs::read(out.join(CA_CERTIFICATE))
-            .is_ok_and(|there| !is_new && there == authority.certificate.as_bytes());
-        if !ca_is_there {
-            outputs.push(Output { name: CA_CERTIFICATE, content: &authority.certificate, mode: 0o644 });
-        }
+        outputs.push(Output { name: CERTIFICATE, content: &serving.certificate, mode: 0o644 });
+        outputs.push(Output { name: KEY, content: &serving.key, mode: 0o600 });
         write(&out, &outputs)?;
 
         let written: Vec<&str> = outputs.iter().map(|output| output.name).collect();
@@ -133,7 +133,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
             if there.len() == 1 { "it" } else { "them" },
             if there.contains(&CA_KEY) {
                 format!(
-                    "; to renew under the authority that is there, move only {CERTIFICATE} and {KEY} away and add \
+                    "; or renew under the authority that is there: with {CERTIFICATE} and {KEY} out of the way, add \
                      --ca {} --ca-key {}",
                     directory.join(CA_CERTIFICATE).display(),
                     directory.join(CA_KEY).display()
@@ -144,10 +144,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
         )));
     }
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        Failure(format!(
-            "cannot make the directory {}: {error}; choose another --out",
-            directory.display()
-        ))
+        Failure(format!("cannot make the directory {}: {error}; choose another --out", directory.display()))
     })?;
     let mut written = Vec::new();
     for Output { name, content, mode } in outputs {
