@@ -14,7 +14,7 @@ RUN mkdir src \
  && rm -r src
 
 COPY src src
-COPY config config
+COPY manifests/components/default-config manifests/components/default-config
 # The stand-ins above are newer than the sources, so cargo has to be told that they changed.
 RUN touch src/main.rs src/lib.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
