@@ -10,6 +10,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
+ && mkdir -p benches examples && touch benches/review.rs examples/floor.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
  && rm -r src
 
