@@ -57,7 +57,7 @@ pub enum ConnectError {
     /// There is no cluster to be found.
     #[error(
         "no cluster to ask: not in a pod with a service account, and no kubeconfig; set --kubeconfig FILE or KUBECONFIG, \
-         or switch look-ups off with --lookups off"
+         or do without a cluster: --lookups off, --config-dir or --config-file, --region-id"
     )]
     NoCluster,
     /// A kubeconfig that cannot be used.
