@@ -51,7 +51,7 @@ impl Default for Options {
 pub struct Plan<'a> {
     /// The patch; empty when the pod has everything already.
     pub operations: Vec<Operation<'a>>,
-    /// What became of every item asked for, in the order of the runtimes.
+    /// What became of every item asked for, list by list.
     pub decisions: Vec<Decision<'a>>,
     /// What the pod's author should know, a sentence each. Holds names, never values.
     pub warnings: Vec<String>,
