@@ -63,9 +63,15 @@ impl<'a> Injection<'_, 'a> {
             return Ok(());
         }
         let at = format!("spec.volumes[{index}]");
-        let mounted =
-            self.privileged.iter().find(|container| container.volumes.iter().any(|other| other == name));
-        if let Some(container) = mounted {
+        // What an earlier runtime brought, in an earlier round, is no tenant's.
+        let first = self.runtimes.iter().flat_map(|other| &other.volumes).find(|v| v.item.identity == name);
+        let is_tenants = first.is_none_or(|first| {
+            let normals = (first.item.normal.as_ref(), found.as_ref());
+            !differences(Kind::Volume, normals.0, normals.1, Extras::Refused).is_empty()
+        });
+        let mut mounting = self.privileged.iter();
+        let mounting = mounting.find(|container| is_tenants && container.volumes.iter().any(|v| v == name));
+        if let Some(container) = mounting {
             let container = &container.item.identity;
             let why = format!(
                 "{} from the volume {name:?} that the privileged container {container:?} mounts",
