@@ -130,14 +130,17 @@ impl Check<'_> {
                     self.found(Code::InvalidQuantity, path, crate::quantity::InvalidQuantity.to_string());
                 }
                 Problem::UnknownField { path, object, similar } => {
-                    // What mainContainer may hold is checked by name, and reported there.
-                    if path
-                        .strip_prefix("$.mainContainer")
-                        .is_some_and(|rest| !rest[1..].contains(['.', '[']))
-                    {
+                    let (parent, field) = schema::parent_and_field(&path);
+                    if let Some(what) = container::main_object(parent) {
+                        let message = match similar.filter(|similar| what.has(similar)) {
+                            Some(similar) => {
+                                format!("unknown field {field:?}; did you mean {similar:?}?")
+                            }
+                            None => format!("unknown field {field:?}; {}", what.holds()),
+                        };
+                        self.found(Code::UnknownField, path, message);
                         continue;
                     }
-                    let field = path.rsplit(['.', '"']).find(|part| *part != "]").unwrap_or_default();
                     match (object, similar) {
                         (_, Some(similar)) => {
                             let message = format!("unknown field {field:?}; did you mean {similar:?}?");
