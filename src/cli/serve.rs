@@ -20,6 +20,7 @@ use crate::runtimes::NoLookups;
 use crate::server::tls::{ClientAuth, Identity, Tls};
 use crate::server::{Limits, Options, Readiness, Server, Shutdown, Stopped};
 use crate::telemetry::{self, LogFormat};
+use crate::validate::ConfigMapName;
 use crate::watch;
 use crate::webhook::Webhook;
 
@@ -45,6 +46,9 @@ pub(super) struct Serve {
     /// Decide, log, count and warn, but never patch nor deny
     #[arg(long)]
     report_only: bool,
+    /// The ConfigMap whose edits /validate checks; it looks at no other
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value_t)]
+    config_name: ConfigMapName,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -96,6 +100,7 @@ impl Serve {
             metrics_bind,
             drain,
             report_only,
+            config_name,
             log_format: _,
             log_level: _,
             tls,
@@ -112,7 +117,7 @@ impl Serve {
         say_who_is_trusted(&settings);
         let server = Server::bind(Options { bind, metrics_bind, drain, limits: Limits::default() }).await?;
         tracing::info!(https = %server.https_address()?, http = %server.http_address()?, "listening");
-        let webhook = Webhook::new(store, settings, NoLookups, Arc::clone(&metrics));
+        let webhook = Webhook::new(store, settings, NoLookups, Arc::clone(&metrics)).validating(config_name);
         let stopped = server.run(Arc::new(webhook), tls, metrics, readiness, Shutdown::on_signals()?).await;
         Ok(match stopped {
             Stopped::Drained => ExitCode::SUCCESS,

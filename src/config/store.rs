@@ -77,6 +77,11 @@ impl Store {
         self.current.load_full()
     }
 
+    /// The region that is put into configurations, if it is known.
+    pub fn region(&self) -> Option<Region> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).region.clone()
+    }
+
     /// Takes the entries that a source has now, or why it could not be read.
     pub fn offer(&self, entries: Result<Entries, String>) -> Taken {
         let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,6 +15,7 @@ pub mod client;
 pub mod kubelet;
 pub mod metrics;
 pub mod server;
+pub mod service;
 
 use std::time::Duration;
 
