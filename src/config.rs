@@ -7,6 +7,7 @@
 pub mod check;
 mod compile;
 pub mod finding;
+pub mod pools;
 pub mod region;
 pub mod schema;
 pub mod source;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use crate::chain::Chain;
 use finding::{Finding, Severity};
+use pools::PoolRule;
 use region::Region;
 
 /// The runtimes that come first whenever they are asked for, in this order: others may rely on them.
@@ -33,6 +35,7 @@ pub const RESERVED_NAMES: [&str; 3] = ["all", "none", POOLS_KEY];
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     runtimes: Vec<Runtime>,
+    pools: Vec<PoolRule>,
     warnings: Vec<Finding>,
 }
 
@@ -171,7 +174,7 @@ impl Config {
             return Err(Rejected { findings: checked.findings });
         }
         let runtimes = checked.runtimes.iter().map(|(name, value)| compile::runtime(name, value)).collect();
-        Ok(Self { runtimes, warnings: checked.findings })
+        Ok(Self { runtimes, pools: checked.pools, warnings: checked.findings })
     }
 
     /// The runtimes, in the order of their keys.
@@ -182,6 +185,11 @@ impl Config {
     /// The runtime of that name.
     pub fn runtime(&self, name: &str) -> Option<&Runtime> {
         self.runtimes.iter().find(|runtime| runtime.name == name)
+    }
+
+    /// The pool rules, in the order in which they are asked.
+    pub fn pools(&self) -> &[PoolRule] {
+        &self.pools
     }
 
     /// What is risky in it, though it works.

@@ -33,11 +33,12 @@
 //! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
 //! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
 //! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`yaml`] | views, normal forms and formats |
-//! | 1 | [`watch`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; counters; logging; certificates |
+//! | 1 | [`watch`], [`readiness`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; gates; counters; logging; certificates |
 
 pub mod certs;
 pub mod chain;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod duration;
 pub mod inject;
@@ -48,6 +49,7 @@ pub mod pattern;
 pub mod pod;
 pub mod policy;
 pub mod quantity;
+pub mod readiness;
 pub mod review;
 pub mod runtimes;
 pub mod server;

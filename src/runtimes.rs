@@ -3,6 +3,8 @@
 //! The rules are asked in order and the first that answers decides. Whatever has to be asked of a cluster goes
 //! through the small [`Lookup`] trait, so that the rules are the same for the webhook, the dry run and tests.
 
+mod pools;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -98,6 +100,8 @@ pub enum DecidedBy {
     Sandbox,
     /// The SandboxSet that the pool label names.
     SandboxSet,
+    /// A pool rule of the configuration.
+    PoolRule,
     /// `--default-runtimes`, or its default.
     Default,
 }
@@ -110,6 +114,7 @@ impl DecidedBy {
             DecidedBy::Annotation => "annotation",
             DecidedBy::Sandbox => "sandbox",
             DecidedBy::SandboxSet => "sandboxset",
+            DecidedBy::PoolRule => "pool-rule",
             DecidedBy::Default => "default",
         }
     }
@@ -190,7 +195,8 @@ pub enum Question<'a> {
         namespace: &'a str,
         /// From the ownerReference.
         name: &'a str,
-        /// From the ownerReference; another uid is another object.
+        /// From the ownerReference; another uid is another object. Empty where the pod was worked out offline: then no
+        /// object of a cluster is meant, and only who knows the manifest can answer.
         uid: &'a str,
     },
     /// The runtimes of the SandboxSet that a pool label names.
@@ -230,6 +236,26 @@ impl Lookup for NoLookups {
     }
     async fn declared(&self, _: Question<'_>, _: Instant) -> Result<Option<Vec<String>>, LookupError> {
         Ok(None)
+    }
+}
+
+/// Look-ups that may be off.
+impl<L: Lookup> Lookup for Option<L> {
+    fn is_on(&self) -> bool {
+        self.as_ref().is_some_and(Lookup::is_on)
+    }
+    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
+        self.as_ref().and_then(Lookup::known)
+    }
+    async fn declared(
+        &self,
+        question: Question<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<String>>, LookupError> {
+        match self {
+            Some(lookups) => lookups.declared(question, deadline).await,
+            None => Ok(None),
+        }
     }
 }
 
@@ -287,16 +313,15 @@ impl Rules {
         lookups: &impl Lookup,
         deadline: Instant,
     ) -> Result<Selection<'c>, SelectionError> {
-        if self.system(pod)?.is_none() {
-            return Ok(Selection::NotSandbox);
-        }
-        let (by, names) = self.names(pod, namespace, config, lookups, deadline).await?;
+        let Some(system) = self.system(pod)? else { return Ok(Selection::NotSandbox) };
+        let (by, names) = self.names(pod, system, namespace, config, lookups, deadline).await?;
         Ok(Selection::Decided { by, runtimes: resolve(&names, by, config)? })
     }
 
     async fn names(
         &self,
         pod: &Pod<'_>,
+        system: System,
         namespace: &str,
         config: &Config,
         lookups: &impl Lookup,
@@ -331,6 +356,9 @@ impl Rules {
                     return Ok((DecidedBy::SandboxSet, names));
                 }
             }
+        }
+        if let Some(rule) = pools::find(config.pools(), pod, system, namespace)? {
+            return Ok((DecidedBy::PoolRule, rule.runtimes.clone()));
         }
         let labelled = self.has_pod_label(pod)?;
         Ok((DecidedBy::Default, self.default_names(pool.is_some() || labelled, config, lookups.is_on())))

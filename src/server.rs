@@ -9,7 +9,7 @@
 
 mod body;
 mod connection;
-pub mod health;
+mod health;
 mod listener;
 mod open_files;
 mod registry;
@@ -30,13 +30,14 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-pub use self::{health::Readiness, reply::Reply, shutdown::Shutdown};
 use self::{
     listener::{Kind, Listener},
     registry::{Registry, Stage},
     tls::Tls,
 };
+pub use self::{reply::Reply, shutdown::Shutdown};
 use crate::metrics::Metrics;
+pub use crate::readiness::Readiness;
 
 /// The webhook as the server sees it.
 pub trait Admission: Send + Sync + 'static {

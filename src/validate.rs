@@ -7,13 +7,11 @@
 mod config_map;
 mod storage;
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::config::region::Region;
+use crate::config::source::ConfigMapName;
 use crate::inject::decision::Cause;
 use crate::review::request::{self, Malformed, Request};
 use crate::review::response;
@@ -22,39 +20,6 @@ use crate::runtimes::KRUISE_GROUP;
 
 /// So many reasons are listed; nobody reads more at once.
 const REASONS: usize = 50;
-
-/// The identity of a ConfigMap: `NAMESPACE/NAME`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigMapName {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl Default for ConfigMapName {
-    fn default() -> Self {
-        Self { namespace: "sandbox-system".to_owned(), name: "sandbox-injection-config".to_owned() }
-    }
-}
-
-impl FromStr for ConfigMapName {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
-            }
-            _ => Err("write NAMESPACE/NAME, such as sandbox-system/sandbox-injection-config"),
-        }
-    }
-}
-
-impl fmt::Display for ConfigMapName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// What is validated, and how.
 #[derive(Debug, Clone, Default)]

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use tokio::time::Instant;
 
+use crate::config::source::ConfigMapName;
 use crate::config::store::{Active, Store};
 use crate::inject::decision::Action;
 use crate::metrics::{Metrics, Outcome as Counted};
@@ -17,7 +18,7 @@ use crate::review::verdict::{Denied, Outcome, Passed, Settings, Verdict};
 use crate::review::{self, Answer};
 use crate::runtimes::Lookup;
 use crate::server::{Admission, Reply};
-use crate::validate::{self, ConfigMapName, validate};
+use crate::validate::{self, validate};
 
 /// Answers reviews.
 #[derive(Debug)]

@@ -421,6 +421,7 @@ fn all_problems_come_at_once_in_order_of_place() {
               mainContainer: {image: 'i:1', env: [{name: A, value: 1}, {name: A=}], volumeMounts: [{name: w, mountPath: m/}]},
               containers: [{name: c, imag: 'i'}], labels: {'-': x}},
           a: '{',
+          pools: [{runtimes: [b, c], pool: x*, system: agent-sandbox}, {system: opensandbox}],
           none: {}}",
     );
     let places: Vec<String> = found
@@ -444,6 +445,9 @@ fn all_problems_come_at_once_in_order_of_place() {
             "b $.containers[0].imag unknown-field",
             "b $.labels.- invalid-name",
             "none  bad-key",
+            "pools $[0].runtimes[1] unknown-runtime",
+            "pools $[0].pool hashed-name",
+            "pools $[1].runtimes missing-field",
         ],
         "{found:#?}"
     );

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::process::Command;
+use std::sync::LazyLock;
 use std::{
     fs,
     path::Path,
@@ -221,9 +223,13 @@ async fn files_written_in_place_one_after_the_other_are_taken_without_a_complain
     assert_eq!(server.scrape().await.value(RELOADS, FAILURE), 0.0);
 }
 
-/// The RSA key of these tests; the certificate for it is made anew.
+/// An RSA key, made once a run: *ring* signs with them but cannot make them.
 fn rsa_pkcs1() -> String {
-    fs::read_to_string("tests/support/rsa-pkcs1.pem").unwrap()
+    static KEY: LazyLock<String> = LazyLock::new(|| {
+        let made = Command::new("openssl").args(["genrsa", "-traditional", "2048"]).output();
+        String::from_utf8(made.expect("openssl is installed").stdout).unwrap()
+    });
+    KEY.clone()
 }
 
 /// PKCS#8 is a fixed frame around PKCS#1.

@@ -201,9 +201,6 @@ fn the_config_map_may_have_another_name() {
     assert_eq!(response["allowed"], true);
     let warnings = response["warnings"].to_string();
     assert!(warnings.contains("would be denied: data[csi]: "), "{warnings}");
-    for bad in ["", "a", "a/", "/b", "a/b/c"] {
-        assert!(bad.parse::<sandbox_injector::validate::ConfigMapName>().is_err(), "{bad}");
-    }
 }
 
 // Storage annotations

@@ -6,6 +6,7 @@ mod output;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -13,9 +14,12 @@ use tokio::time::Instant;
 
 use self::input::{Given, Input};
 use self::output::Report;
-use super::flags::{ConfigFlags, DecisionFlags};
+use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::{Failure, terminal};
+use crate::cluster::Lookups;
+use crate::cluster::connect::{self, Mode, Surroundings};
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::pod::{Pod, ShapeError, reason};
 use crate::review::verdict::{self, Candidate, Passed, Settings, Verdict};
 use crate::runtimes::{DecidedBy, DefaultRuntimes, Lookup, LookupError, Question};
@@ -36,7 +40,9 @@ Examples:
     sandbox-injector dry-run -f pod.yaml --region-id cn-hangzhou -o explain
   The pod after injection:
     sandbox-injector dry-run -f sandboxset.yaml --region-id cn-hangzhou -o yaml
-  With a configuration from the cluster:
+  As the webhook of a cluster would decide, owners looked up:
+    sandbox-injector dry-run -f pod.yaml --context prod --config-map sandbox-system/sandbox-injection-config
+  With a configuration saved from the cluster:
     kubectl -n sandbox-system get configmap sandbox-injection-config -o yaml > config.yaml
     sandbox-injector dry-run -f manifests/ --config-file config.yaml --region-id cn-hangzhou -o diff"
 )]
@@ -58,6 +64,11 @@ pub(super) struct DryRun {
     creator: Option<String>,
     #[command(flatten)]
     config: ConfigFlags,
+    /// Whether the pods' owners are looked up [default: on with --kubeconfig or --context]
+    #[arg(long, value_name = "auto|on|off", help_heading = "Cluster")]
+    lookups: Option<Mode>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
     #[command(flatten)]
     decisions: DecisionFlags,
 }
@@ -81,18 +92,30 @@ enum Format {
 
 impl DryRun {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let Self { filename, namespace, output, runtimes, creator, config, decisions } = self;
-        let config = config.load()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.decide_all())
+    }
+
+    async fn decide_all(self) -> Result<ExitCode, Failure> {
+        let Self { filename, namespace, output, runtimes, creator, config, lookups, cluster, decisions } =
+            self;
+        let access = cluster.access();
+        let config = config.load(&access).await?;
+        // Offline unless somebody named a cluster: a KUBECONFIG that happens to be set names none.
+        let named = access.kubeconfig.is_some() || access.context.is_some();
+        let mode = lookups.unwrap_or(if named { Mode::On } else { Mode::Off });
+        let client = connect::connect(&access, mode, &Surroundings::current()).await?;
+        let lookups = client.map(|client| Lookups::new(client, Arc::new(Metrics::new())));
         let settings = decisions.settings(false, runtimes);
         let input = Input::read(&filename, &namespace)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut report = Report::new(output, &settings);
         for given in input.given {
             match given {
                 Given::Broken(message) => report.failed(&message),
                 Given::Passed(place, passed) => report.passed(&place, &passed),
                 Given::Pod(place, subject) => {
-                    let verdict = runtime.block_on(decide(&subject, creator.as_deref(), &config, &settings));
+                    let declared = Declared { subject: &subject, lookups: &lookups };
+                    let verdict = decide(&subject, creator.as_deref(), &config, &settings, &declared).await;
                     report.decided(&place, &subject, creator.as_deref(), &verdict)?;
                 }
             }
@@ -107,6 +130,7 @@ async fn decide<'c>(
     creator: Option<&str>,
     config: &'c Config,
     settings: &Settings,
+    declared: &Declared<'_>,
 ) -> Verdict<'c> {
     let text = subject.pod.to_string();
     let mut reader = serde_json::Deserializer::from_str(&text);
@@ -115,8 +139,7 @@ async fn decide<'c>(
             let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
             let candidate =
                 Candidate { pod: &pod, namespace: &subject.namespace, creator: creator.or(reviewed) };
-            let declared = Declared(subject);
-            verdict::decide(candidate, config, settings, &declared, Instant::now() + PATIENCE).await
+            verdict::decide(candidate, config, settings, declared, Instant::now() + PATIENCE).await
         }
         Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
         Err(error) => {
@@ -126,21 +149,28 @@ async fn decide<'c>(
     }
 }
 
-/// Answers from the object that a pod was made of.
-struct Declared<'s>(&'s Subject);
+/// Answers from the manifest that a pod was made of, else from the cluster.
+struct Declared<'s> {
+    subject: &'s Subject,
+    lookups: &'s Option<Lookups>,
+}
 
 impl Lookup for Declared<'_> {
     fn is_on(&self) -> bool {
-        false
+        self.lookups.is_on()
     }
 
     fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
-        let declared = self.0.declared.as_ref()?;
+        let declared = self.subject.declared.as_ref()?;
         let by = if declared.kind == "SandboxSet" { DecidedBy::SandboxSet } else { DecidedBy::Sandbox };
         Some((by, declared.runtimes.clone()))
     }
 
-    async fn declared(&self, _: Question<'_>, _: Instant) -> Result<Option<Vec<String>>, LookupError> {
-        Ok(None)
+    async fn declared(
+        &self,
+        question: Question<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<String>>, LookupError> {
+        self.lookups.declared(question, deadline).await
     }
 }

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use crate::cluster::Access;
+use crate::cluster::config_map;
+use crate::cluster::connect::Surroundings;
 use crate::config::Config;
 use crate::config::region::Region;
-use crate::config::source::Source;
+use crate::config::source::{ConfigMapName, Source};
 use crate::inject;
 use crate::pattern::Pattern;
 use crate::policy::Policy;
@@ -24,32 +27,68 @@ pub(super) struct ConfigFlags {
     /// A ConfigMap manifest
     #[arg(long, value_name = "FILE", group = "source")]
     pub config_file: Option<PathBuf>,
+    /// A ConfigMap of the cluster, watched through the API
+    #[arg(long, value_name = "NAMESPACE/NAME", group = "source")]
+    pub config_map: Option<ConfigMapName>,
     /// The region that <region-id> stands for, such as cn-hangzhou
     #[arg(long, value_name = "REGION", env = "REGION_ID")]
     pub region_id: Option<Region>,
 }
 
+/// Where a configuration is read from.
+#[derive(Debug, Clone)]
+pub(super) enum Chosen {
+    /// This machine.
+    Local(Source),
+    /// The cluster.
+    ConfigMap(ConfigMapName),
+}
+
 impl ConfigFlags {
     /// The source that was chosen, or the embedded default.
-    pub(super) fn source(&self) -> Source {
-        match (&self.config_dir, &self.config_file) {
-            (Some(directory), _) => Source::Directory(directory.clone()),
-            (None, Some(file)) => Source::File(file.clone()),
-            (None, None) => Source::Embedded,
-        }
+    pub(super) fn chosen(&self) -> Chosen {
+        Chosen::Local(match (&self.config_dir, &self.config_file, &self.config_map) {
+            (.., Some(name)) => return Chosen::ConfigMap(name.clone()),
+            (Some(directory), ..) => Source::Directory(directory.clone()),
+            (None, Some(file), None) => Source::File(file.clone()),
+            (None, None, None) => Source::Embedded,
+        })
     }
 
-    /// Loads the configuration now.
-    pub(super) fn load(&self) -> Result<Config, Failure> {
-        let source = self.source();
-        let entries = source.read()?;
+    /// Reads and loads the configuration now.
+    pub(super) async fn load(&self, access: &Access) -> Result<Config, Failure> {
+        let (entries, name) = match self.chosen() {
+            Chosen::Local(source) => (source.read()?, source.to_string()),
+            Chosen::ConfigMap(name) => {
+                let client = access.required(&Surroundings::current()).await?;
+                (config_map::read(&client, &name).await?, format!("ConfigMap {name}"))
+            }
+        };
         Config::load(&entries, self.region_id.as_ref())
-            .map_err(|rejected| Failure(format!("{source}: {rejected}")))
+            .map_err(|rejected| Failure(format!("{name}: {rejected}")))
+    }
+}
+
+/// Which cluster to ask, and whether.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ClusterFlags {
+    /// A kubeconfig file [default: KUBECONFIG, or the pod's service account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+impl ClusterFlags {
+    pub(super) fn access(&self) -> Access {
+        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
     }
 }
 
 /// How pods are decided on.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decisions")]
 pub(super) struct DecisionFlags {
     /// Runtimes of pods that say nothing themselves: a comma-separated list, or none
@@ -85,7 +124,7 @@ pub(super) enum OnConflict {
 }
 
 impl DecisionFlags {
-    pub(super) fn settings(self, report_only: bool, forced: Option<DefaultRuntimes>) -> Settings {
+    pub(super) fn settings(&self, report_only: bool, forced: Option<DefaultRuntimes>) -> Settings {
         let Self {
             default_runtimes,
             pod_label: pod_labels,
@@ -93,7 +132,7 @@ impl DecisionFlags {
             status_annotation,
             privileged_namespaces: namespaces,
             privileged_creators: creators,
-        } = self;
+        } = self.clone();
         let on_conflict = match on_conflict {
             OnConflict::Deny => inject::OnConflict::Deny,
             OnConflict::Keep => inject::OnConflict::Keep,

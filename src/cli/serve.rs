@@ -7,20 +7,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use kube::Client;
+use tokio::task::JoinSet;
 
-use super::flags::{ConfigFlags, DecisionFlags};
+use super::flags::{Chosen, ClusterFlags, ConfigFlags, DecisionFlags};
 use super::{FAILED, Failure};
 use crate::certs::{self, Validity};
-use crate::config::source::Source;
+use crate::cluster::connect::{self, Mode, Surroundings};
+use crate::cluster::{Access, Lookups, config_map, reach, region};
+use crate::config::source::{ConfigMapName, Source};
 use crate::config::store::Store;
 use crate::duration;
 use crate::metrics::Metrics;
 use crate::review::verdict::Settings;
-use crate::runtimes::NoLookups;
 use crate::server::tls::{ClientAuth, Identity, Tls};
 use crate::server::{Limits, Options, Readiness, Server, Shutdown, Stopped};
 use crate::telemetry::{self, LogFormat};
-use crate::validate::ConfigMapName;
 use crate::watch;
 use crate::webhook::Webhook;
 
@@ -31,8 +33,10 @@ const SELF_SIGNED_DAYS: u32 = 30;
 #[command(after_help = "Examples:
   Try it with the built-in runtimes and a certificate made on the spot:
     sandbox-injector serve --self-signed --ca-out ca.crt --region-id cn-hangzhou
-  In a cluster, with a Secret and a ConfigMap mounted:
-    sandbox-injector serve --tls-cert-dir /tls --config-dir /config --region-id cn-hangzhou")]
+  In a cluster, with a mounted Secret and the ConfigMap watched (the region comes from the node NODE_NAME):
+    sandbox-injector serve --tls-cert-dir /tls --config-map sandbox-system/sandbox-injection-config
+  With everything mounted and nothing asked of the cluster:
+    sandbox-injector serve --tls-cert-dir /tls --config-dir /config --region-id cn-hangzhou --lookups off")]
 pub(super) struct Serve {
     /// Where HTTPS is served
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:9443")]
@@ -46,9 +50,10 @@ pub(super) struct Serve {
     /// Decide, log, count and warn, but never patch nor deny
     #[arg(long)]
     report_only: bool,
-    /// The ConfigMap whose edits /validate checks; it looks at no other
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value_t)]
-    config_name: ConfigMapName,
+    /// The ConfigMap whose edits /validate checks [default: that of --config-map, else
+    /// sandbox-system/sandbox-injection-config]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    config_name: Option<ConfigMapName>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -59,11 +64,19 @@ pub(super) struct Serve {
     tls: TlsFlags,
     #[command(flatten)]
     config: ConfigFlags,
+    /// Whether the pods' owners are looked up: auto is on in a cluster or with a kubeconfig
+    #[arg(long, value_name = "auto|on|off", default_value = "auto", help_heading = "Cluster")]
+    lookups: Mode,
+    /// The node whose region is taken when there is no --region-id
+    #[arg(long, value_name = "NAME", env = "NODE_NAME", help_heading = "Cluster")]
+    node_name: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
     #[command(flatten)]
     decisions: DecisionFlags,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 struct TlsFlags {
     /// A mounted kubernetes.io/tls Secret (tls.crt, tls.key); picked up again when it changes
@@ -95,29 +108,28 @@ impl Serve {
     }
 
     async fn serve(self) -> Result<ExitCode, Failure> {
-        let Self {
-            bind,
-            metrics_bind,
-            drain,
-            report_only,
-            config_name,
-            log_format: _,
-            log_level: _,
-            tls,
-            config,
-            decisions,
-        } = self;
+        let Self { bind, metrics_bind, drain, report_only, tls, config, cluster, decisions, .. } = &self;
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let (identity, clients) = tls.identity()?;
         let tls = Tls::new(identity, clients, &metrics, &readiness)?;
         let gate = readiness.gate("configuration");
         let store = Arc::new(Store::new(config.region_id.clone(), Arc::clone(&metrics), gate));
-        load(&config, &store)?;
-        let settings = decisions.settings(report_only, None);
+        let mut cluster = Cluster { access: cluster.access(), client: None, helpers: JoinSet::new() };
+        let lookups = cluster.lookups(self.lookups, &metrics, &readiness).await?;
+        self.follow_region(&mut cluster, &store, &readiness).await?;
+        self.follow_configuration(&mut cluster, &store).await?;
+        let settings = decisions.settings(*report_only, None);
         say_who_is_trusted(&settings);
+        let (bind, metrics_bind, drain) = (*bind, *metrics_bind, *drain);
         let server = Server::bind(Options { bind, metrics_bind, drain, limits: Limits::default() }).await?;
-        tracing::info!(https = %server.https_address()?, http = %server.http_address()?, "listening");
-        let webhook = Webhook::new(store, settings, NoLookups, Arc::clone(&metrics)).validating(config_name);
+        tracing::info!(
+            https = %server.https_address()?,
+            http = %server.http_address()?,
+            lookups = if lookups.is_some() { "on" } else { "off" },
+            "listening"
+        );
+        let webhook =
+            Webhook::new(store, settings, lookups, Arc::clone(&metrics)).validating(self.validated());
         let stopped = server.run(Arc::new(webhook), tls, metrics, readiness, Shutdown::on_signals()?).await;
         Ok(match stopped {
             Stopped::Drained => ExitCode::SUCCESS,
@@ -127,32 +139,96 @@ impl Serve {
             }
         })
     }
+
+    /// The ConfigMap whose edits are checked: the one that is watched, unless a flag names another.
+    fn validated(&self) -> ConfigMapName {
+        self.config_name.clone().or_else(|| self.config.config_map.clone()).unwrap_or_default()
+    }
+
+    /// The region of the node, where no flag says it.
+    async fn follow_region(
+        &self,
+        cluster: &mut Cluster,
+        store: &Arc<Store>,
+        readiness: &Readiness,
+    ) -> Result<(), Failure> {
+        let (None, Some(node)) = (&self.config.region_id, &self.node_name) else { return Ok(()) };
+        let client = cluster.client().await?;
+        let gate = readiness.gate("region");
+        cluster.helpers.spawn(region::follow(client, node.clone(), Arc::clone(store), gate));
+        Ok(())
+    }
+
+    /// Loads the configuration, and follows it where it can change. What can never mend itself is a failure.
+    async fn follow_configuration(&self, cluster: &mut Cluster, store: &Arc<Store>) -> Result<(), Failure> {
+        match self.config.chosen() {
+            Chosen::ConfigMap(name) => {
+                let client = cluster.client().await?;
+                cluster.helpers.spawn(config_map::follow(client, name, Arc::clone(store)));
+            }
+            Chosen::Local(source @ Source::Directory(_)) => follow_directory(source, cluster, store),
+            Chosen::Local(source) => {
+                // Said in one line before anything is logged; a region that is still to come is waited for.
+                if self.config.region_id.is_some() || self.node_name.is_none() {
+                    self.config.load(&cluster.access).await?;
+                }
+                store.offer(Ok(source.read()?));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Loads the configuration; a directory is followed from now on. What can never mend itself is a failure.
-fn load(config: &ConfigFlags, store: &Arc<Store>) -> Result<(), Failure> {
-    let source = config.source();
-    let Source::Directory(directory) = &source else {
-        config.load()?;
-        store.offer(source.read().map_err(|error| error.to_string()));
-        return Ok(());
-    };
+/// The cluster, if there is one to ask, and the tasks that follow it.
+struct Cluster {
+    access: Access,
+    client: Option<Client>,
+    /// Dropped, and so ended, with the server.
+    helpers: JoinSet<()>,
+}
+
+impl Cluster {
+    /// The one client; an error where there is no way to a cluster.
+    async fn client(&mut self) -> Result<Client, Failure> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let client = self.access.required(&Surroundings::current()).await?;
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// The look-ups by `mode`; not ready until the API server has answered once.
+    async fn lookups(
+        &mut self,
+        mode: Mode,
+        metrics: &Arc<Metrics>,
+        readiness: &Readiness,
+    ) -> Result<Option<Lookups>, Failure> {
+        self.client = connect::connect(&self.access, mode, &Surroundings::current()).await?;
+        let Some(client) = &self.client else { return Ok(None) };
+        self.helpers.spawn(reach::reach(client.clone(), readiness.gate("api-server")));
+        Ok(Some(Lookups::new(client.clone(), Arc::clone(metrics))))
+    }
+}
+
+fn follow_directory(source: Source, cluster: &mut Cluster, store: &Arc<Store>) {
+    let Source::Directory(directory) = &source else { return };
     // Before the first read, so that no change falls in between.
     let mut watch = watch::directory(directory);
-    store.offer(source.read().map_err(|error| error.to_string()));
+    let read = |source: &Source| source.read().map_err(|error| error.to_string());
+    store.offer(read(&source));
     let store = Arc::clone(store);
-    tokio::spawn(async move {
+    cluster.helpers.spawn(async move {
         loop {
             watch.changed().await;
             let (source, store) = (source.clone(), Arc::clone(&store));
             // Reading and compiling stay off the threads that answer requests.
-            let offer = move || store.offer(source.read().map_err(|error| error.to_string()));
-            if tokio::task::spawn_blocking(offer).await.is_err() {
+            if tokio::task::spawn_blocking(move || store.offer(read(&source))).await.is_err() {
                 tracing::error!("a reload ended early; the configuration in use stays");
             }
         }
     });
-    Ok(())
 }
 
 fn say_who_is_trusted(settings: &Settings) {
@@ -167,8 +243,9 @@ fn say_who_is_trusted(settings: &Settings) {
 }
 
 impl TlsFlags {
-    fn identity(self) -> Result<(Identity, Option<ClientAuth>), Failure> {
-        let Self { tls_cert_dir, self_signed: _, dns_name, ca_out, client_ca, client_allowed_name } = self;
+    fn identity(&self) -> Result<(Identity, Option<ClientAuth>), Failure> {
+        let Self { tls_cert_dir, self_signed: _, dns_name, ca_out, client_ca, client_allowed_name } =
+            self.clone();
         let clients = client_ca.map(|authority| ClientAuth { authority, allowed_names: client_allowed_name });
         let identity = match tls_cert_dir {
             Some(directory) => {

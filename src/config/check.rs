@@ -5,7 +5,7 @@
 
 mod across;
 mod container;
-mod names;
+pub(crate) mod names;
 mod order;
 mod risks;
 
@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::compile::CONTAINER_LISTS;
 use super::finding::{Code, Finding};
+use super::pools::{self, PoolRule};
 use super::region::{PLACEHOLDER, Region, substitute};
 use super::schema::{self, Problem};
 use super::{POOLS_KEY, RESERVED_NAMES};
@@ -27,6 +28,8 @@ use k8s_openapi::api::core::v1 as api;
 pub struct Checked {
     /// The runtimes that could be read, region put in, in the order of their keys.
     pub runtimes: Vec<(String, Value)>,
+    /// The pool rules that could be read.
+    pub pools: Vec<PoolRule>,
     /// Everything found, in order of place.
     pub findings: Vec<Finding>,
 }
@@ -77,9 +80,38 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
             check.risks(value, region);
         }
     }
+    let pools = entries
+        .iter()
+        .find(|(key, _)| key == POOLS_KEY)
+        .and_then(|(_, text)| checked.pool_rules(text, entries, region));
     across::check(&mut checked);
-    order::sort(&mut checked);
+    order::sort(&mut checked, pools.as_ref());
     checked
+}
+
+impl Checked {
+    /// Reads the pool rules; gives their JSON, if they are any.
+    fn pool_rules(
+        &mut self,
+        text: &str,
+        entries: &[(String, String)],
+        region: Option<&Region>,
+    ) -> Option<Value> {
+        let mut check = Check { runtime: POOLS_KEY, findings: &mut self.findings };
+        let mut value = match crate::yaml::value(text) {
+            Ok(value) => value,
+            Err(error) => {
+                check.found(Code::Syntax, "$", error.to_string());
+                return None;
+            }
+        };
+        check.region(&mut value, region);
+        // A runtime that is there and broken has its own findings.
+        let keys = entries.iter().map(|(key, _)| key.as_str());
+        let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
+        self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
+        Some(value)
+    }
 }
 
 fn bad_key(key: &str) -> Option<String> {

@@ -79,6 +79,12 @@ codes! {
     ImagePlaceholder = "image-placeholder", Error;
     /// `<region-id>` is used and no region is known.
     NoRegion = "no-region", Error;
+    /// A pool rule for a system that has none.
+    UnknownSystem = "unknown-system", Error;
+    /// A pool rule that asks for a runtime which the configuration does not have.
+    UnknownRuntime = "unknown-runtime", Error;
+    /// A pattern for a name of which pods carry only the hash.
+    HashedName = "hashed-name", Error;
     /// A field that is not known here and may belong to a newer Kubernetes; it is emitted as written.
     NewField = "new-field", Warning;
     /// Two runtimes have different things under one name or path.

@@ -4,7 +4,7 @@
 //! then swapped in with one atomic store; one with an error changes nothing, is said once and counted once. Readers
 //! take the current one without a lock and keep it for as long as they decide on one pod.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
@@ -13,7 +13,10 @@ use super::region::Region;
 use super::source::Entries;
 use super::{Config, Rejected, Runtime};
 use crate::metrics::{Metrics, RuntimeMetrics};
-use crate::server::health::Gate;
+use crate::readiness::Gate;
+
+/// Takes the region's place in a configuration that is only checked.
+const STAND_IN: &str = "some-region";
 
 /// A configuration in use.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Offered {
     region: Option<Region>,
+    /// Somebody is about to find the region out.
+    awaiting_region: bool,
+    /// What was offered last needs the region and waits for it.
+    held: bool,
     last: Option<Result<Entries, String>>,
 }
 
@@ -48,6 +55,8 @@ pub enum Taken {
     Loaded,
     /// It is not; whatever was in use stays so.
     Refused(Rejected),
+    /// It is kept until the region that it needs is known; whatever was in use stays so.
+    Waiting,
     /// There was nothing to load, for this reason; whatever was in use stays so.
     Unreadable(String),
 }
@@ -66,7 +75,7 @@ impl Store {
         gate.not_ready("not read yet");
         Self {
             current: ArcSwapOption::empty(),
-            offered: Mutex::new(Offered { region, last: None }),
+            offered: Mutex::new(Offered { region, ..Offered::default() }),
             metrics,
             gate,
         }
@@ -77,35 +86,56 @@ impl Store {
         self.current.load_full()
     }
 
-    /// The region that is put into configurations, if it is known.
+    /// The region that a new configuration would be loaded with; something in its place while it is still to come.
     pub fn region(&self) -> Option<Region> {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner).region.clone()
+        let offered = self.lock();
+        let stand_in = || STAND_IN.parse().ok().filter(|_| offered.awaiting_region);
+        offered.region.clone().or_else(stand_in)
+    }
+
+    /// Says that the region will come by [`Store::set_region`]. Until then a configuration that lacks nothing but the region
+    /// waits for it and is no error. To be said before the first offer.
+    pub fn await_region(&self) {
+        let mut offered = self.lock();
+        offered.awaiting_region = offered.region.is_none();
+    }
+
+    /// Whether a configuration was offered that cannot be used before the region is known.
+    pub fn waits_for_region(&self) -> bool {
+        self.lock().held
     }
 
     /// Takes the entries that a source has now, or why it could not be read.
     pub fn offer(&self, entries: Result<Entries, String>) -> Taken {
-        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offered = self.lock();
         if offered.last.as_ref() == Some(&entries) {
             return Taken::Same;
         }
-        let taken = self.take(&entries, offered.region.as_ref());
+        let taken = self.take(&entries, &mut offered);
         offered.last = Some(entries);
         taken
     }
 
     /// Puts another region into the configuration that was offered last.
     pub fn set_region(&self, region: Region) {
-        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offered = self.lock();
         if offered.region.as_ref() == Some(&region) {
             return;
         }
         offered.region = Some(region);
-        if let Some(entries) = &offered.last {
-            self.take(entries, offered.region.as_ref());
+        offered.awaiting_region = false;
+        if let Some(entries) = offered.last.take() {
+            self.take(&entries, &mut offered);
+            offered.last = Some(entries);
         }
     }
 
-    fn take(&self, entries: &Result<Entries, String>, region: Option<&Region>) -> Taken {
+    fn lock(&self) -> MutexGuard<'_, Offered> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, entries: &Result<Entries, String>, offered: &mut Offered) -> Taken {
+        offered.held = false;
         let entries = match entries {
             Ok(entries) => entries,
             Err(reason) => {
@@ -113,20 +143,29 @@ impl Store {
                 return Taken::Unreadable(reason.clone());
             }
         };
-        match Config::load(entries, region) {
+        let mut loaded = Config::load(entries, offered.region.as_ref());
+        if loaded.is_err() && offered.awaiting_region {
+            // What else is wrong shows with any region in its place.
+            loaded = Config::load(entries, STAND_IN.parse().ok().as_ref());
+            offered.held = loaded.is_ok();
+        }
+        let rejected = match loaded {
+            Ok(_) if offered.held => {
+                if self.current.load().is_none() {
+                    self.gate.not_ready("needs the region, which is not known yet");
+                }
+                return Taken::Waiting;
+            }
             Ok(config) => {
                 self.activate(config);
-                Taken::Loaded
+                return Taken::Loaded;
             }
-            Err(rejected) => {
-                for finding in rejected.findings.iter().filter(|finding| finding.severity == Severity::Error)
-                {
-                    log(finding);
-                }
-                self.refuse(&rejected.to_string());
-                Taken::Refused(rejected)
-            }
-        }
+            Err(rejected) => rejected,
+        };
+        let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        errors.for_each(log);
+        self.refuse(&rejected.to_string());
+        Taken::Refused(rejected)
     }
 
     fn activate(&self, config: Config) {
@@ -166,7 +205,7 @@ fn log(finding: &Finding) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Readiness;
+    use crate::readiness::Readiness;
 
     fn entries(text: &str) -> Result<Entries, String> {
         Ok(vec![("a".to_owned(), text.to_owned())])
@@ -204,5 +243,29 @@ mod tests {
         store.set_region("cn-hangzhou".parse().unwrap());
         assert_eq!(store.current().unwrap().config.runtimes()[0].labels[0].1, "cn-hangzhou");
         assert_eq!(readiness.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_region_that_is_awaited_is_no_error_while_it_is_not_there() {
+        let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
+        let store = Store::new(None, Arc::clone(&metrics), readiness.gate("configuration"));
+        store.await_region();
+        let bad = r#"{"labels": {"region": "<region-id>"}, "volume": 1}"#;
+        let Taken::Refused(rejected) = store.offer(entries(bad)) else { panic!("taken") };
+        assert_eq!(rejected.to_string(), "a: $.volume: must be a list");
+        assert!(!store.waits_for_region());
+        let region = r#"{"labels": {"region": "<region-id>"}}"#;
+        assert_eq!(store.offer(entries(region)), Taken::Waiting);
+        assert_eq!(store.offer(entries(region)), Taken::Same);
+        assert!(store.waits_for_region());
+        assert!(readiness.check().unwrap_err().contains("needs the region"));
+        assert!(metrics.text().contains("config_reloads_total{result=\"failure\"} 1"));
+        assert_eq!(store.offer(entries("{}")), Taken::Loaded);
+        assert!(!store.waits_for_region());
+        assert_eq!(store.offer(entries(region)), Taken::Waiting);
+        assert!(store.current().unwrap().config.runtimes()[0].labels.is_empty());
+        assert_eq!(readiness.check(), Ok(()));
+        store.set_region("cn-hangzhou".parse().unwrap());
+        assert_eq!(store.current().unwrap().config.runtimes()[0].labels[0].1, "cn-hangzhou");
     }
 }

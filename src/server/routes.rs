@@ -17,6 +17,7 @@ use super::{
     reply::{Reply, not_found, wrong_method},
     throttle::Throttle,
 };
+use crate::duration;
 use crate::metrics::{Metrics, Outcome};
 
 /// Of a request's time, the part that the answer needs to get back: a tenth, but no more than this.
@@ -152,32 +153,7 @@ fn acceptable(headers: &HeaderMap) -> Result<(), Reply> {
 /// The time that the API server waits for an answer, from its `timeout=10s`.
 fn timeout_parameter(query: &str) -> Option<Duration> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
-    go_duration(value).filter(|time| !time.is_zero())
-}
-
-/// A duration as Go prints it, such as `1m0s`, `1.5s` or `500ms`. Nothing when it is none, or negative.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
-        let seconds = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        let amount: f64 = number.parse().ok()?;
-        total = total.checked_add(Duration::try_from_secs_f64(amount * seconds).ok()?)?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
+    duration::parse(value).ok().filter(|time| !time.is_zero())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use self::{
     client::{AllowedNames, ClientAuthority, SwappedVerifier},
     pair::Pair,
 };
-use super::health::{Gate, Readiness};
+use crate::readiness::{Gate, Readiness};
 use crate::{
     metrics::{Metrics, Reload},
     watch::{self, Watch},

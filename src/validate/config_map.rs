@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{ConfigMapName, Remarks};
+use super::Remarks;
 use crate::config::check::check as findings;
 use crate::config::finding::{Finding, Severity};
 use crate::config::region::Region;
-use crate::config::source::entries;
+use crate::config::source::{ConfigMapName, entries};
 
 /// Checks a ConfigMap that is created, or of which what a configuration is read from has changed.
 pub(super) fn check(object: &Value, old: &Value, region: Option<&Region>, remarks: &mut Remarks) {

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::Remarks;
+use crate::config::check::names::is_dns_subdomain;
 use crate::normal::clean_path;
 
 /// Several volumes: a JSON array.
@@ -143,16 +144,9 @@ fn single(annotations: &Value, at: &impl Fn(&str) -> String, remarks: &mut Remar
 
 /// The name of a PersistentVolume: a DNS subdomain.
 fn volume_name(name: &str) -> Result<(), &'static str> {
-    let edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let label = |part: &str| {
-        let bytes = part.as_bytes();
-        bytes.first().copied().is_some_and(edge)
-            && bytes.last().copied().is_some_and(edge)
-            && bytes.iter().all(|byte| edge(*byte) || *byte == b'-')
-    };
     match name {
         "" => Err("is empty; name a PersistentVolume"),
-        name if name.len() <= 253 && name.split('.').all(label) => Ok(()),
+        name if is_dns_subdomain(name) => Ok(()),
         _ => Err("is no name of a PersistentVolume; use lower-case letters, digits, '-' and '.'"),
     }
 }

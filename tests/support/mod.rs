@@ -10,10 +10,12 @@
     reason = "a test that cannot go on should say so"
 )]
 
+pub mod apiserver;
 pub mod certificates;
 pub mod client;
 pub mod kubelet;
 pub mod metrics;
+pub mod process;
 pub mod server;
 pub mod service;
 

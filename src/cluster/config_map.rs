@@ -1,0 +1,184 @@
+//! The configuration's ConfigMap, watched through the API.
+//!
+//! A round is one list of the one name and the watch that follows on it; when the watch ends, for whatever reason, the
+//! next round begins with a list again. So expiry (410), a restarted API server, a lost event or a restored etcd need no
+//! rules of their own: no version is carried from one round to the next. A round is short, because a connection that died
+//! without a word is only noticed when the round is over.
+//!
+//! What is read is offered to the store, which keeps the last good configuration. An API server that cannot be reached
+//! is no offer once there is a configuration: nothing was refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, pin_mut};
+use hyper::Request;
+use kube::Client;
+use kube::core::WatchEvent;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::ask::{self, GONE, Rule, Trouble};
+use super::backoff::Backoff;
+use crate::config::source::{self, ConfigMapName, Entries};
+use crate::config::store::Store;
+
+/// Pauses between rounds. An edit is to be live within a second also when the API server has just come back.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a round lasts.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// A round that lasted this long went well.
+const WENT_WELL: Duration = Duration::from_secs(2);
+
+impl ConfigMapName {
+    fn collection(&self) -> String {
+        let Self { namespace, name } = self;
+        format!("/api/v1/namespaces/{namespace}/configmaps?fieldSelector=metadata.name%3D{name}")
+    }
+
+    fn rule<'a>(&'a self, verbs: &'a str) -> Rule<'a> {
+        Rule { verbs, resource: "configmaps", group: "", namespace: Some(&self.namespace) }
+    }
+
+    fn missing(&self) -> String {
+        format!("ConfigMap {self} is not there; create it, or mend --config-map")
+    }
+
+    fn unreadable(&self, trouble: &Trouble) -> String {
+        format!("ConfigMap {self} cannot be read: {}", trouble.describe(self.rule("list and watch")))
+    }
+
+    /// The entries of an object of this name.
+    fn entries(&self, object: &mut Value) -> Result<Entries, String> {
+        // The items of a list have no type of their own.
+        object["apiVersion"] = "v1".into();
+        object["kind"] = "ConfigMap".into();
+        source::entries(object).map_err(|reason| format!("ConfigMap {self}: {reason}"))
+    }
+}
+
+/// Reads the ConfigMap once, for runs that end.
+///
+/// # Errors
+/// When it cannot be read, is not there or is no configuration, in words that name it and the mend.
+pub async fn read(client: &Client, source: &ConfigMapName) -> Result<Entries, String> {
+    let (entries, _) = list(client, source).await.map_err(|trouble| source.unreadable(&trouble))?;
+    entries
+}
+
+/// Offers what the ConfigMap holds to `store`, now and after every edit. Never ends.
+pub async fn follow(client: Client, source: ConfigMapName, store: Arc<Store>) {
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut said = None;
+    loop {
+        let begun = Instant::now();
+        if let Err(trouble) = round(&client, &source, &store, &mut said).await {
+            let why = source.unreadable(&trouble);
+            if store.current().is_none() && !store.waits_for_region() {
+                offer(&store, Err(why)).await;
+            } else if said.as_ref() != Some(&why) {
+                tracing::warn!(why, "the ConfigMap is out of sight; the configuration in use stays");
+                said = Some(why);
+            }
+        }
+        if begun.elapsed() >= WENT_WELL {
+            backoff.reset();
+        }
+        sleep(backoff.pause()).await;
+    }
+}
+
+/// One list, and the watch until it ends.
+async fn round(
+    client: &Client,
+    source: &ConfigMapName,
+    store: &Arc<Store>,
+    said: &mut Option<String>,
+) -> Result<(), Trouble> {
+    let (entries, version) = list(client, source).await?;
+    offer(store, entries).await;
+    let path = format!(
+        "{}&watch=true&timeoutSeconds={}&resourceVersion={version}",
+        source.collection(),
+        ROUND.as_secs()
+    );
+    let request = Request::get(path).body(Vec::new()).map_err(|error| Trouble::Lasting(error.to_string()))?;
+    let events = timeout(ANSWER_WITHIN, client.request_events::<Value>(request)).await;
+    let events = match events.map_err(|_| late())? {
+        // Expired before it began: the next round starts from a fresh list.
+        Err(kube::Error::Api(status)) if status.code == GONE => return Ok(()),
+        events => events?,
+    };
+    if said.take().is_some() {
+        tracing::info!(config_map = %source, "the ConfigMap is in sight again");
+    }
+    pin_mut!(events);
+    let watched = async {
+        while let Some(event) = events.next().await {
+            match event? {
+                WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
+                    offer(store, source.entries(&mut object)).await;
+                }
+                WatchEvent::Deleted(_) => {
+                    offer(store, Err(source.missing())).await;
+                }
+                WatchEvent::Bookmark(_) => {}
+                WatchEvent::Error(status) if status.code == GONE => return Ok(()),
+                WatchEvent::Error(status) => return Err(kube::Error::Api(status).into()),
+            }
+        }
+        Ok(())
+    };
+    // The API server ends the watch by itself; a round that outlives that has lost its connection.
+    timeout(ROUND + ANSWER_WITHIN, watched).await.unwrap_or(Ok(()))
+}
+
+/// Compiling a configuration stays off the threads that answer requests.
+async fn offer(store: &Arc<Store>, entries: Result<Entries, String>) {
+    let store = Arc::clone(store);
+    if tokio::task::spawn_blocking(move || store.offer(entries)).await.is_err() {
+        tracing::error!("a reload ended early; the configuration in use stays");
+    }
+}
+
+/// The entries, or why there are none; and the version from which to watch.
+async fn list(client: &Client, source: &ConfigMapName) -> Result<(Result<Entries, String>, String), Trouble> {
+    let answer = timeout(ANSWER_WITHIN, ask::get(client, &source.collection())).await;
+    let json = answer.map_err(|_| late())??;
+    let list: List = serde_json::from_slice(&json)
+        .map_err(|error| Trouble::Lasting(format!("the answer makes no sense: {error}")))?;
+    let version = list.metadata.resource_version;
+    if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Trouble::Lasting("the answer makes no sense: no metadata.resourceVersion".to_owned()));
+    }
+    let mut items = list.items.unwrap_or_default();
+    let entries = match items.iter_mut().find(|item| item["metadata"]["name"] == *source.name) {
+        Some(object) => source.entries(object),
+        None => Err(source.missing()),
+    };
+    Ok((entries, version))
+}
+
+fn late() -> Trouble {
+    Trouble::passing(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
+}
+
+/// A list, as far as it is read.
+#[derive(Deserialize)]
+struct List {
+    metadata: ListMetadata,
+    #[serde(default)]
+    items: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMetadata {
+    #[serde(default)]
+    resource_version: String,
+}

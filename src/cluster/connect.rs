@@ -1,0 +1,263 @@
+//! Whether there is a cluster to ask, which one, and the client for it.
+//!
+//! Like kubectl: `--kubeconfig` and `--context` go first, then `KUBECONFIG`, then the pod's own service account. `~/.kube/config` is
+//! only read where somebody asked for a cluster (`--lookups on`, `--context`, a source in the cluster): with
+//! `--lookups auto` a file that happens to be there must not send an offline run to a cluster.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::header::{HeaderValue, USER_AGENT};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+use super::ask::chain;
+
+/// How long a connection may take to come about. An API server answers within milliseconds; what takes longer is an
+/// address that leads nowhere, and the next attempt may get another.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `--lookups`: whether owners are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// On in a cluster or with a kubeconfig.
+    #[default]
+    Auto,
+    /// On, and an error where there is no cluster.
+    On,
+    /// Off.
+    Off,
+}
+
+/// The flags that say which cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+}
+
+/// What the process's surroundings say about a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// `KUBECONFIG`, a list of files.
+    pub kubeconfig: Option<OsString>,
+    /// The process runs in a pod with a service account.
+    pub in_cluster: bool,
+    /// The home directory.
+    pub home: Option<PathBuf>,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no cluster to be found.
+    #[error(
+        "no cluster to ask: not in a pod with a service account, and no kubeconfig; set --kubeconfig FILE or KUBECONFIG, \
+         or switch look-ups off with --lookups off"
+    )]
+    NoCluster,
+    /// A kubeconfig that cannot be used.
+    #[error("{origin}: {reason}; mend the file, or choose another with --kubeconfig or --context")]
+    Kubeconfig {
+        /// Where the kubeconfig is from: the flag, the variable or the file.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The service account cannot be used.
+    #[error(
+        "the pod's service account cannot be used: {0}; mount it (automountServiceAccountToken), or set --lookups off"
+    )]
+    ServiceAccount(InClusterError),
+    /// The client cannot be built, such as for a certificate that does not parse.
+    #[error("no client for the cluster: {0}; mend the kubeconfig or the mounted service account")]
+    Client(String),
+}
+
+/// Where the way to the cluster is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    Files(String, Vec<PathBuf>),
+    ServiceAccount,
+}
+
+impl FromStr for Mode {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Mode::Auto),
+            "on" => Ok(Mode::On),
+            "off" => Ok(Mode::Off),
+            _ => Err("write auto, on or off".to_owned()),
+        }
+    }
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn current() -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            kubeconfig: set("KUBECONFIG"),
+            in_cluster: set("KUBERNETES_SERVICE_HOST").is_some() && set("KUBERNETES_SERVICE_PORT").is_some(),
+            home: std::env::home_dir(),
+        }
+    }
+}
+
+/// The client for look-ups by `mode`; `None` where they are off.
+///
+/// # Errors
+/// When a cluster is named or needed and there is no way to it. Whether it answers is not tried.
+pub async fn connect(
+    access: &Access,
+    mode: Mode,
+    surroundings: &Surroundings,
+) -> Result<Option<Client>, ConnectError> {
+    let origin = match mode {
+        Mode::Off => None,
+        Mode::Auto => access.named(surroundings),
+        Mode::On => Some(access.any(surroundings)?),
+    };
+    match origin {
+        Some(origin) => Ok(Some(access.client(origin).await?)),
+        None => Ok(None),
+    }
+}
+
+impl Access {
+    /// The client for a source in the cluster, which is needed whatever look-ups are.
+    ///
+    /// # Errors
+    /// When there is no way to a cluster. Whether it answers is not tried.
+    pub async fn required(&self, surroundings: &Surroundings) -> Result<Client, ConnectError> {
+        self.client(self.any(surroundings)?).await
+    }
+
+    /// The cluster that flags, variables or the pod name.
+    fn named(&self, surroundings: &Surroundings) -> Option<Origin> {
+        let Self { kubeconfig, context } = self;
+        let Surroundings { kubeconfig: variable, in_cluster, home: _ } = surroundings;
+        if let Some(path) = kubeconfig {
+            return Some(Origin::Files(format!("--kubeconfig {}", path.display()), vec![path.clone()]));
+        }
+        if let Some(list) = variable {
+            // Like kubectl, which passes over files of the list that are not there.
+            let files: Vec<PathBuf> = std::env::split_paths(list).filter(|path| path.exists()).collect();
+            if !files.is_empty() {
+                return Some(Origin::Files(format!("KUBECONFIG={}", list.display()), files));
+            }
+        }
+        if context.is_some() {
+            return Self::default_file(surroundings);
+        }
+        in_cluster.then_some(Origin::ServiceAccount)
+    }
+
+    fn any(&self, surroundings: &Surroundings) -> Result<Origin, ConnectError> {
+        self.named(surroundings)
+            .or_else(|| Self::default_file(surroundings).filter(Origin::exists))
+            .ok_or(ConnectError::NoCluster)
+    }
+
+    fn default_file(surroundings: &Surroundings) -> Option<Origin> {
+        let path = surroundings.home.as_ref()?.join(".kube/config");
+        Some(Origin::Files(path.display().to_string(), vec![path]))
+    }
+
+    async fn client(&self, origin: Origin) -> Result<Client, ConnectError> {
+        let mut config = match origin {
+            Origin::ServiceAccount => Config::incluster().map_err(ConnectError::ServiceAccount)?,
+            Origin::Files(origin, files) => self.read(&files).await.map_err(|error| {
+                ConnectError::Kubeconfig { origin, reason: chain(&error).trim_end_matches('.').to_owned() }
+            })?,
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // kube's own retries know nothing of the review's deadline.
+        config.default_retry = false;
+        let agent = concat!("sandbox-injector/", env!("CARGO_PKG_VERSION"));
+        config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
+        Client::try_from(config).map_err(|error| ConnectError::Client(chain(&error)))
+    }
+
+    async fn read(&self, files: &[PathBuf]) -> Result<Config, KubeconfigError> {
+        let mut merged = Kubeconfig::default();
+        for file in files {
+            merged = merged.merge(Kubeconfig::read_from(file)?)?;
+        }
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        Config::from_custom_kubeconfig(merged, &options).await
+    }
+}
+
+impl Origin {
+    fn exists(&self) -> bool {
+        match self {
+            Origin::Files(_, files) => files.iter().any(|file| file.exists()),
+            Origin::ServiceAccount => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn surroundings(kubeconfig: Option<&str>, in_cluster: bool) -> Surroundings {
+        Surroundings {
+            kubeconfig: kubeconfig.map(OsString::from),
+            in_cluster,
+            home: Some("/nowhere/at/all".into()),
+        }
+    }
+
+    #[test]
+    fn flags_go_before_variables_and_those_before_the_pod() {
+        let flag = Access { kubeconfig: Some("/a".into()), context: None };
+        let files = |origin: Option<Origin>| match origin {
+            Some(Origin::Files(_, files)) => files,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(files(flag.named(&surroundings(Some("/b"), true))), [PathBuf::from("/a")]);
+        let none = Access::default();
+        assert_eq!(files(none.named(&surroundings(Some("/b:/c"), true))), ["/b", "/c"].map(PathBuf::from));
+        assert_eq!(none.named(&surroundings(None, true)), Some(Origin::ServiceAccount));
+        assert_eq!(none.named(&surroundings(None, false)), None);
+        let context = Access { kubeconfig: None, context: Some("c".to_owned()) };
+        assert_eq!(
+            files(context.named(&surroundings(None, true))),
+            [PathBuf::from("/nowhere/at/all/.kube/config")]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_names_its_mend() {
+        let nowhere = surroundings(None, false);
+        let connected = connect(&Access::default(), Mode::Auto, &nowhere).await;
+        assert!(connected.unwrap().is_none());
+        let error = connect(&Access::default(), Mode::On, &nowhere).await.err().unwrap().to_string();
+        assert!(error.contains("--kubeconfig FILE") && error.contains("--lookups off"), "{error}");
+        let access = Access { kubeconfig: Some("/nowhere/config".into()), context: None };
+        let error = connect(&access, Mode::Auto, &nowhere).await.err().unwrap().to_string();
+        assert!(error.starts_with("--kubeconfig /nowhere/config: failed to read kubeconfig"), "{error}");
+        assert!(connect(&access, Mode::Off, &nowhere).await.unwrap().is_none());
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config");
+        std::fs::write(
+            &path,
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters:\n- name: k\n  cluster: {server: 'http://127.0.0.1:1'}\n\
+             contexts:\n- name: a\n  context: {cluster: k, user: u}\nusers:\n- name: u\n  user: {}\n",
+        )
+        .unwrap();
+        let access = Access { kubeconfig: Some(path.clone()), context: None };
+        assert!(connect(&access, Mode::Auto, &nowhere).await.unwrap().is_some());
+        let access = Access { kubeconfig: Some(path), context: Some("b".to_owned()) };
+        let error = connect(&access, Mode::On, &nowhere).await.err().unwrap().to_string();
+        assert!(error.contains("failed to load current context: b"), "{error}");
+    }
+}

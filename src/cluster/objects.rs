@@ -1,0 +1,138 @@
+//! The OpenKruise kinds, as far as they are read: which object it is, and the names in its `spec.runtimes`.
+//!
+//! Everything else of an object is passed over while it is parsed, so a new field or version changes nothing here.
+
+use serde::Deserialize;
+
+use crate::runtimes::KRUISE_GROUP;
+
+/// The version that the controllers of this time write; others are discovered.
+pub(super) const USUAL_VERSION: &str = "v1alpha1";
+
+/// A kind that declares runtimes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sandbox,
+    SandboxSet,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Kind::Sandbox => "Sandbox",
+            Kind::SandboxSet => "SandboxSet",
+        }
+    }
+
+    /// Its name in paths and RBAC rules.
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Kind::Sandbox => "sandboxes",
+            Kind::SandboxSet => "sandboxsets",
+        }
+    }
+}
+
+/// Which object an answer holds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    name: String,
+    uid: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Body {
+    #[serde(default)]
+    spec: Option<Spec>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    runtimes: Option<Vec<Runtime>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Runtime {
+    name: String,
+}
+
+/// The runtimes that the object in `json` declares; `None` when its uid is not the wanted one. An error is an answer that makes
+/// no sense, with the JSON path.
+pub(super) fn declared(
+    kind: Kind,
+    name: &str,
+    uid: Option<&str>,
+    json: &[u8],
+) -> Result<Option<Vec<String>>, String> {
+    let head: Head = read(json)?;
+    let group = head.api_version.split('/').next();
+    if group != Some(KRUISE_GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
+        return Err("$: is another object than was asked for".to_owned());
+    }
+    if uid.is_some_and(|uid| uid != head.metadata.uid) {
+        return Ok(None);
+    }
+    let Body { spec } = read(json)?;
+    let runtimes = spec.unwrap_or_default().runtimes.unwrap_or_default();
+    Ok(Some(runtimes.into_iter().map(|runtime| runtime.name).collect()))
+}
+
+fn read<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, String> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { "$".to_owned() } else { format!("$.{path}") };
+        format!("{path}: {}", crate::pod::reason(error.inner()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    fn sandbox(spec: &Value) -> Vec<u8> {
+        json!({"apiVersion": "agents.kruise.io/v1beta7", "kind": "Sandbox", "spec": spec,
+            "metadata": {"name": "a", "uid": "1", "managedFields": []}})
+        .to_string()
+        .into_bytes()
+    }
+
+    #[rstest]
+    #[case::none(json!({}), &[])]
+    #[case::null(json!({"runtimes": null}), &[])]
+    #[case::no_spec(json!(null), &[])]
+    #[case::some(json!({"template": {}, "runtimes": [{"name": "csi", "config": {"x": [1]}}, {"name": "x"}]}), &["csi", "x"])]
+    fn runtimes_are_read_by_name(#[case] spec: Value, #[case] expected: &[&str]) {
+        let names = declared(Kind::Sandbox, "a", Some("1"), &sandbox(&spec)).unwrap().unwrap();
+        assert_eq!(names, expected);
+        assert_eq!(declared(Kind::Sandbox, "a", Some("2"), &sandbox(&spec)), Ok(None));
+    }
+
+    #[rstest]
+    #[case::no_list(json!({"runtimes": "csi"}), "$.spec.runtimes: must be a sequence, not string")]
+    #[case::no_name(json!({"runtimes": [{"name": "a"}, {}]}), "$.spec.runtimes[1]: missing field")]
+    #[case::no_object(json!({"runtimes": ["csi"]}), "$.spec.runtimes[0]: ")]
+    #[case::no_text(json!({"runtimes": [{"name": 1}]}), "$.spec.runtimes[0]")]
+    fn nonsense_is_said_with_its_path(#[case] spec: Value, #[case] expected: &str) {
+        let error = declared(Kind::Sandbox, "a", None, &sandbox(&spec)).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn another_object_is_no_answer() {
+        assert!(declared(Kind::SandboxSet, "a", None, &sandbox(&json!({}))).is_err());
+        assert!(declared(Kind::Sandbox, "b", None, &sandbox(&json!({}))).is_err());
+        assert!(declared(Kind::Sandbox, "a", None, b"<html>").is_err());
+    }
+}

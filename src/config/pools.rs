@@ -1,0 +1,281 @@
+//! Pool rules: the configuration's own word on which runtimes the pods of a pool or template get.
+//!
+//! agent-sandbox and OpenSandbox have no `spec.runtimes`, so the reserved key `pools` holds a list of rules for
+//! their pods, of which the first that matches decides:
+//!
+//! ```yaml
+//! - system: agent-sandbox        # or opensandbox
+//!   pool: python-pool            # the SandboxWarmPool; a plain name
+//!   template: python-template    # the SandboxTemplate; a plain name
+//!   namespace: team-*            # any, where it is left out
+//!   runtimes: [agent-runtime]    # or [none]
+//! ```
+//!
+//! A rule without `pool` and `template` is for every pod of the system. An agent-sandbox pod carries hashes of its pool's and
+//! template's names and not the names, so those can only be matched whole, and a pattern is refused.
+//!
+//! Reading and checking are one pass; nothing here looks at pods.
+
+use serde_json::Value;
+
+use super::finding::Code;
+use super::schema::field_path;
+use crate::pattern::Pattern;
+use crate::workload::name_hash;
+
+/// A system whose pools can have rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolSystem {
+    /// kubernetes-sigs/agent-sandbox: `agent-sandbox`.
+    AgentSandbox,
+    /// OpenSandbox: `opensandbox`.
+    OpenSandbox,
+}
+
+/// How a rule names a pool or a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// The name's hash, as agent-sandbox writes it into labels.
+    Hash(String),
+    /// A pattern for the name itself.
+    Name(Pattern),
+}
+
+/// One rule. What is absent matches anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolRule {
+    /// The system of the pods.
+    pub system: PoolSystem,
+    /// The warm pool.
+    pub pool: Option<Wanted>,
+    /// The template; agent-sandbox only.
+    pub template: Option<Wanted>,
+    /// The pod's namespace.
+    pub namespace: Option<Pattern>,
+    /// What the pods get; empty where the rule says `none`.
+    pub runtimes: Vec<String>,
+}
+
+/// Where a problem is said: code, path from `$`, message.
+type Found<'f> = &'f mut dyn FnMut(Code, String, String);
+
+const FIELDS: &str = "a pool rule has system, pool, template, namespace and runtimes";
+
+impl Wanted {
+    /// Whether a label's value stands for what the rule names.
+    pub fn matches(&self, label: &str) -> bool {
+        match self {
+            Wanted::Hash(hash) => hash == label,
+            Wanted::Name(pattern) => pattern.matches(label),
+        }
+    }
+}
+
+/// Reads the value of the key `pools`; `known` are the runtimes of the configuration. Only without a problem are the
+/// rules whole.
+pub(super) fn read(value: &Value, known: &[&str], found: Found<'_>) -> Vec<PoolRule> {
+    let Some(rules) = value.as_array() else {
+        found(Code::WrongType, "$".to_owned(), "must be a list of pool rules".to_owned());
+        return Vec::new();
+    };
+    let read = |(index, rule)| Reader { path: format!("$[{index}]"), found: &mut *found }.rule(rule, known);
+    rules.iter().enumerate().filter_map(read).collect()
+}
+
+struct Reader<'f> {
+    path: String,
+    found: Found<'f>,
+}
+
+impl Reader<'_> {
+    fn found(&mut self, code: Code, field: &str, message: impl Into<String>) {
+        (self.found)(code, field_path(&self.path, field), message.into());
+    }
+
+    fn rule(&mut self, rule: &Value, known: &[&str]) -> Option<PoolRule> {
+        let Some(fields) = rule.as_object() else {
+            let path = self.path.clone();
+            (self.found)(Code::WrongType, path, format!("must be an object; {FIELDS}"));
+            return None;
+        };
+        for field in fields.keys() {
+            if !matches!(field.as_str(), "system" | "pool" | "template" | "namespace" | "runtimes") {
+                self.found(Code::UnknownField, field, format!("unknown field {field:?}; {FIELDS}"));
+            }
+        }
+        let system = self.system(&rule["system"]);
+        let runtimes = self.runtimes(&rule["runtimes"], known);
+        let namespace = self.pattern(&rule["namespace"], "namespace");
+        let pool = self.wanted(&rule["pool"], "pool", system);
+        if system == Some(PoolSystem::OpenSandbox) && !rule["template"].is_null() {
+            self.found(
+                Code::UnsupportedField,
+                "template",
+                "OpenSandbox pods do not say which template they come from; use pool",
+            );
+        }
+        let template = self.wanted(&rule["template"], "template", system);
+        Some(PoolRule { system: system?, pool, template, namespace, runtimes: runtimes? })
+    }
+
+    fn system(&mut self, value: &Value) -> Option<PoolSystem> {
+        let mend = "write agent-sandbox or opensandbox";
+        match value.as_str() {
+            Some("agent-sandbox") => return Some(PoolSystem::AgentSandbox),
+            Some("opensandbox") => return Some(PoolSystem::OpenSandbox),
+            Some(other) => self.found(
+                Code::UnknownSystem,
+                "system",
+                format!("{other:?} has no pool rules; {mend} (OpenKruise sandboxes say it in spec.runtimes)"),
+            ),
+            None if value.is_null() => {
+                self.found(Code::MissingField, "system", format!("is missing; {mend}"));
+            }
+            None => self.found(Code::WrongType, "system", format!("must be a string; {mend}")),
+        }
+        None
+    }
+
+    fn pattern(&mut self, value: &Value, field: &str) -> Option<Pattern> {
+        match value {
+            Value::Null => None,
+            Value::String(text) => match text.parse() {
+                Ok(pattern) => Some(pattern),
+                Err(_) => {
+                    let message = "is empty and matches nothing; write a name, or leave it out for any";
+                    self.found(Code::InvalidName, field, message);
+                    None
+                }
+            },
+            _ => {
+                self.found(Code::WrongType, field, "must be a string");
+                None
+            }
+        }
+    }
+
+    fn wanted(&mut self, value: &Value, field: &str, system: Option<PoolSystem>) -> Option<Wanted> {
+        let pattern = self.pattern(value, field)?;
+        match system? {
+            PoolSystem::OpenSandbox => Some(Wanted::Name(pattern)),
+            PoolSystem::AgentSandbox if pattern.is_wild() => {
+                let message = format!(
+                    "{pattern:?} is a pattern, but agent-sandbox pods carry only a hash of the {field}'s name; \
+                     write the whole name, or leave it out for any",
+                    pattern = pattern.as_str()
+                );
+                self.found(Code::HashedName, field, message);
+                None
+            }
+            PoolSystem::AgentSandbox => Some(Wanted::Hash(name_hash(pattern.as_str()))),
+        }
+    }
+
+    fn runtimes(&mut self, value: &Value, known: &[&str]) -> Option<Vec<String>> {
+        let mend = "list runtimes, or [none]";
+        let Some(items) = value.as_array() else {
+            let (code, what) = match value {
+                Value::Null => (Code::MissingField, "is missing"),
+                _ => (Code::WrongType, "must be a list"),
+            };
+            self.found(code, "runtimes", format!("{what}; {mend}"));
+            return None;
+        };
+        if items.is_empty() {
+            self.found(Code::MissingField, "runtimes", format!("is empty; {mend}"));
+            return None;
+        }
+        let mut names = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let field = format!("runtimes[{index}]");
+            let problem = match item.as_str() {
+                None => Some((Code::WrongType, "must be a string".to_owned())),
+                Some("none") if items.len() == 1 => return Some(Vec::new()),
+                Some("none") => {
+                    Some((Code::UnknownRuntime, "\"none\" cannot stand with other names".to_owned()))
+                }
+                Some(name) if known.contains(&name) => {
+                    names.push(name.to_owned());
+                    None
+                }
+                Some(name) => Some((
+                    Code::UnknownRuntime,
+                    format!("runtime {name:?} is not configured; there are {}", known.join(", ")),
+                )),
+            };
+            if let Some((code, message)) = problem {
+                let path = format!("{}.{field}", self.path);
+                (self.found)(code, path, message);
+            }
+        }
+        Some(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn problems(rules: &Value) -> Vec<String> {
+        let mut problems = Vec::new();
+        read(rules, &["agent-runtime", "csi"], &mut |code, path, message| {
+            problems.push(format!("{code} {path}: {message}"));
+        });
+        problems
+    }
+
+    #[test]
+    fn a_rule_is_read_with_hashes_where_only_they_are_known() {
+        let rules = json!([
+            {"system": "agent-sandbox", "pool": "python-pool", "runtimes": ["csi"]},
+            {"system": "opensandbox", "pool": "pool-*", "namespace": "open*", "runtimes": ["none"]},
+        ]);
+        let read = read(&rules, &["csi"], &mut |code, path, message| panic!("{code} {path} {message}"));
+        assert_eq!(read[0].pool, Some(Wanted::Hash("ed572cc4".to_owned())));
+        assert_eq!(read[1].pool, Some(Wanted::Name("pool-*".parse().unwrap())));
+        assert!(read[1].runtimes.is_empty() && read[1].template.is_none());
+    }
+
+    #[rstest]
+    #[case::no_list(json!({}), &["wrong-type $: must be a list"])]
+    #[case::no_object(json!(["csi"]), &["wrong-type $[0]: must be an object"])]
+    #[case::empty_rule(json!([{}]), &["missing-field $[0].system: is missing", "missing-field $[0].runtimes: is missing"])]
+    #[case::misspelt(
+        json!([{"system": "opensandbox", "pol": "x", "runtimes": ["csi"]}]),
+        &["unknown-field $[0].pol: unknown field \"pol\"; a pool rule has"]
+    )]
+    #[case::system(
+        json!([{"system": "openkruise", "runtimes": ["csi"]}]),
+        &["unknown-system $[0].system: \"openkruise\" has no pool rules; write agent-sandbox or opensandbox"]
+    )]
+    #[case::pattern_of_a_hash(
+        json!([{"system": "agent-sandbox", "pool": "py-*", "template": "*", "runtimes": ["csi"]}]),
+        &["hashed-name $[0].pool: \"py-*\" is a pattern, but", "hashed-name $[0].template: \"*\" is a pattern, but"]
+    )]
+    #[case::template_of_open_sandbox(
+        json!([{"system": "opensandbox", "template": "x", "runtimes": ["csi"]}]),
+        &["unsupported-field $[0].template: OpenSandbox pods do not say"]
+    )]
+    #[case::unknown_runtime(
+        json!([{"system": "opensandbox", "runtimes": ["csi", "oss"]}]),
+        &["unknown-runtime $[0].runtimes[1]: runtime \"oss\" is not configured; there are agent-runtime, csi"]
+    )]
+    #[case::none_with_others(
+        json!([{"system": "opensandbox", "runtimes": ["none", "csi"]}]),
+        &["unknown-runtime $[0].runtimes[0]: \"none\" cannot stand with other names"]
+    )]
+    #[case::nothing(
+        json!([{"system": "opensandbox", "pool": "", "namespace": 1, "runtimes": []}]),
+        &["missing-field $[0].runtimes: is empty; list runtimes, or [none]", "wrong-type $[0].namespace: must be a string",
+          "invalid-name $[0].pool: is empty"]
+    )]
+    fn what_is_wrong_is_said_with_its_place(#[case] rules: Value, #[case] expected: &[&str]) {
+        let problems = problems(&rules);
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.starts_with(expected), "{problem}\n{expected}");
+        }
+    }
+}
