@@ -10,11 +10,12 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
+ && mkdir -p benches examples && touch benches/review.rs examples/floor.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
  && rm -r src
 
 COPY src src
-COPY config config
+COPY manifests/components/default-config manifests/components/default-config
 # The stand-ins above are newer than the sources, so cargo has to be told that they changed.
 RUN touch src/main.rs src/lib.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \

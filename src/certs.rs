@@ -22,7 +22,9 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Error)]
 pub enum CertsError {
     /// A serving certificate without a name verifies nowhere.
-    #[error("no name to certify: give at least one --dns-name, such as sandbox-injector.sandbox-system.svc")]
+    #[error(
+        "no name to certify: give at least one --dns-name, such as sandbox-injector.sandbox-injector-system.svc"
+    )]
     NoNames,
     /// A name that no certificate can hold.
     #[error("--dns-name {name:?} is neither a DNS name nor an IP address")]

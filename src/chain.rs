@@ -36,7 +36,8 @@ impl Chain {
         let command = injected.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let script = match order {
             Order::InjectedFirst => format!("(exec {command}) && exec \"$@\""),
-            Order::PodFirst => format!("(exec \"$@\"); status=$?; (exec {command}) && exit \"$status\""),
+            // A parameter and no variable holds the status: the container may have one of that name.
+            Order::PodFirst => format!("(exec \"$@\"); set -- $?; (exec {command}) && exit \"$1\""),
         };
         Self { shell, script }
     }
@@ -117,7 +118,7 @@ mod tests {
             argv(&[
                 "sh",
                 "-c",
-                r#"(exec "$@"); status=$?; (exec '/opt/stop it.sh' 'don'\''t' '') && exit "$status""#,
+                r#"(exec "$@"); set -- $?; (exec '/opt/stop it.sh' 'don'\''t' '') && exit "$1""#,
                 "--",
                 "true"
             ])

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a negative verdict, 2 could not be done.
 
+mod certs;
 mod dry_run;
 mod flags;
 mod serve;
@@ -28,6 +29,8 @@ enum Verb {
     /// Show offline what the webhook would do to pods, reviews and templates
     #[command(alias = "inject")]
     DryRun(Box<dry_run::DryRun>),
+    /// Make a certificate authority and a serving certificate, for clusters without cert-manager
+    Certs(Box<certs::Certs>),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
     let result = match verb {
         Verb::Serve(serve) => serve.run(),
         Verb::DryRun(dry_run) => dry_run.run(),
+        Verb::Certs(certs) => certs.run(),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sandbox-injector", &mut script);

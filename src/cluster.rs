@@ -4,8 +4,16 @@
 //! of [`crate::runtimes`] about a pod's owner, [`config_map`] and [`region`] feed [`crate::config::store`], and
 //! [`reach`] holds back readiness until the API server has answered once.
 //!
-//! All of it only reads, and keeps no object: a pod whose owner is a Sandbox costs one GET, and no bytes stay
-//! behind. There is no informer to warm up and none that could be behind. Nothing here decides on a pod.
+//! All of it only reads, and keeps no object: there is no informer to warm up and none that could be behind, and the
+//! bytes held for each Sandbox, SandboxSet and pod are zero. Nothing here decides on a pod. The API calls a pod:
+//!
+//! | the pod | GETs |
+//! |---|---|
+//! | of a Sandbox that is there: the usual one | 1 |
+//! | of a Sandbox that the API server's memory does not have yet, or has under another uid | 2 |
+//! | of a Sandbox that is gone, with the label of a SandboxSet | 2 and 1, or 2 and 2 where that is gone too |
+//! | that names its runtimes in the annotation, or of another system | 0 |
+//! | of a kind that is not installed | 0, but for one pod a second that looks again |
 //!
 //! What the service account needs:
 //!

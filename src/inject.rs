@@ -13,7 +13,7 @@ mod main_container;
 mod metadata;
 mod volume;
 
-use crate::config::Runtime;
+use crate::config::{Runtime, Volume};
 use crate::patch::{List, Op, Operation, Path, Value};
 use crate::pod::{Pod, ShapeError};
 use decision::{Action, Cause, Decision, Field};
@@ -51,7 +51,7 @@ impl Default for Options {
 pub struct Plan<'a> {
     /// The patch; empty when the pod has everything already.
     pub operations: Vec<Operation<'a>>,
-    /// What became of every item asked for, in the order of the runtimes.
+    /// What became of every item asked for, list by list.
     pub decisions: Vec<Decision<'a>>,
     /// What the pod's author should know, a sentence each. Holds names, never values.
     pub warnings: Vec<String>,
@@ -101,8 +101,12 @@ struct Injection<'p, 'a> {
     runtimes: &'p [&'a Runtime],
     options: Options,
     mains: Vec<MainContainer<'p, 'a>>,
-    /// Pod containers, by list and index, that are ours: equal to one that a runtime brings.
+    /// The volumes that privileged containers keep to themselves, each with the runtime that brings it.
+    own: Vec<(&'a Volume, &'a Runtime)>,
+    /// Pod containers, by list and index, that hold exactly what a runtime brings and may mount those.
     ours: Vec<(List, usize)>,
+    /// Pod containers that the pod is denied for already, so that their mounts need no mention.
+    refused: Vec<(List, usize)>,
     /// Names of the privileged containers of the runtimes that end up in the pod as the configuration has them.
     privileged: Vec<&'a crate::config::Container>,
     operations: Vec<Operation<'a>>,
@@ -129,7 +133,9 @@ impl<'p, 'a> Injection<'p, 'a> {
             runtimes,
             options,
             mains: Vec::new(),
+            own: volume::own_volumes(runtimes),
             ours: Vec::new(),
+            refused: Vec::new(),
             privileged: Vec::new(),
             operations: Vec::with_capacity(8),
             decisions: Vec::with_capacity(expected.sum()),

@@ -148,7 +148,7 @@ impl Kind {
             (Kind::HttpGet, "scheme") => (Kind::Plain, Text("HTTP")),
             (Kind::HttpGet, "path") => (Kind::Plain, Text("/")),
             (Kind::Lifecycle, "postStart" | "preStop") => (Kind::Hook, Zero),
-            (Kind::SecurityContext, "procMount") => (Kind::Plain, Text("Absence")),
+            (Kind::SecurityContext, "procMount") => (Kind::Plain, Text("Default")),
             // Absent and false mean the same for these two; every other scalar here overrides the pod's.
             (Kind::SecurityContext, "privileged" | "readOnlyRootFilesystem") => (Kind::Plain, Zero),
             (Kind::SecurityContext, "capabilities") => (Kind::Plain, Zero),
@@ -203,12 +203,13 @@ pub fn normal(kind: Kind, value: &Value) -> Option<Value> {
         Value::Array(items) if items.is_empty() => None,
         Value::Array(_) if kind == Kind::Verbatim => Some(value.clone()),
         Value::Array(items) => {
-            let items: Vec<Value> =
+            let mut items: Vec<Value> =
                 items.iter().map(|item| normal(kind, item).unwrap_or_else(|| zero_like(item))).collect();
-            // Until 1.33 the API server spells out that nothing needs a restart.
-            let said_nothing =
-                kind == Kind::ResizePolicy && items.iter().all(|item| item.get("restartPolicy").is_none());
-            (!said_nothing).then_some(Value::Array(items))
+            // The API server spells out for each resource that it needs no restart.
+            if kind == Kind::ResizePolicy {
+                items.retain(|item| item.get("restartPolicy").is_some());
+            }
+            (!items.is_empty()).then_some(Value::Array(items))
         }
         Value::Object(fields) => object(kind, fields).map(Value::Object),
     }
@@ -346,6 +347,16 @@ mod tests {
             normal(Kind::Hook, &json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}})),
             Some(json!({"httpGet": {"port": 80}}))
         );
+    }
+
+    #[test]
+    fn defaults_of_a_newer_api_server_vanish() {
+        let returned = json!({"name": "c", "securityContext": {"procMount": "Default"}, "resizePolicy": [
+            {"resourceName": "cpu", "restartPolicy": "NotRequired"},
+            {"resourceName": "memory", "restartPolicy": "RestartContainer"}]});
+        let written = json!({"name": "c",
+            "resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]});
+        assert_eq!(normal(Kind::Container, &returned), normal(Kind::Container, &written));
     }
 
     #[test]

@@ -106,14 +106,15 @@ impl ShapeError {
 /// What a decoding error says, without its position and without the value it met: pods hold secrets.
 pub fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    match text.split_once(", expected ") {
+    // Both are looked for from the end, as a value in front of them may hold the same words.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let met = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
+    match met.and_then(|met| met.rsplit_once(", expected ")) {
         Some((found, expected)) => {
-            let found =
-                found.trim_start_matches("invalid type: ").split([' ', '`']).next().unwrap_or_default();
+            let found = found.split([' ', '`']).next().unwrap_or_default();
             format!("must be {expected}, not {}", if found.is_empty() { "this" } else { found })
         }
-        None => text.split('`').next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned(),
+        None => text.split(['`', '"']).next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned(),
     }
 }
 
@@ -189,6 +190,9 @@ pub struct Spec<'a> {
     /// The pod's security context, undecoded.
     #[serde(borrow, default)]
     pub security_context: Option<&'a RawValue>,
+    /// Whether the pod uses the node's network; then the API server copies container ports to host ports.
+    #[serde(default)]
+    pub host_network: Option<bool>,
     /// The runtime class, such as `gvisor`.
     #[serde(borrow, default)]
     pub runtime_class_name: Option<Text<'a>>,
@@ -310,6 +314,9 @@ mod tests {
         assert_eq!(error.to_string(), "metadata.labels[k]: must be a string, not map");
         let error = serde_json::from_str::<Vec<Named>>(r#"["s3cr3t"]"#).unwrap_err();
         assert!(!reason(&error).contains("s3cr3t"), "{}", reason(&error));
+        let sly = r#"["s3cr3t, expected s3cr3t at line 1, expected"]"#;
+        let error = serde_json::from_str::<Vec<bool>>(sly).unwrap_err();
+        assert_eq!(reason(&error), "must be a boolean, not string");
     }
 
     #[test]

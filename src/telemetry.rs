@@ -15,6 +15,10 @@ use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 /// What is logged when neither the flag nor `RUST_LOG` says so.
 const DEFAULT_FILTER: &str = "info";
 
+/// The client of the API server logs every failed request as an error of its own. Whoever made the request says what
+/// became of it, and says it once, so this is left out unless a filter names the client.
+const SAID_ELSEWHERE: (&str, &str) = ("kube_client", "kube_client::client=off");
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -58,8 +62,10 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<(), TelemetryError
             _ => ("the default", DEFAULT_FILTER.to_owned()),
         },
     };
+    let (client, off) = SAID_ELSEWHERE;
+    let whole = if text.contains(client) { text.clone() } else { format!("{text},{off}") };
     let filter =
-        EnvFilter::try_new(&text).map_err(|source| TelemetryError::Filter { origin, text, source })?;
+        EnvFilter::try_new(whole).map_err(|source| TelemetryError::Filter { origin, text, source })?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {

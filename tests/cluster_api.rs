@@ -14,9 +14,10 @@ use sandbox_injector::{
     cluster::{Lookups, config_map, reach::reach, region},
     config::store::Store,
     metrics::Metrics,
+    readiness::Readiness,
     review::verdict::Settings,
     runtimes::{Lookup, LookupError, Question},
-    server::{Limits, Options, Readiness, Server, Shutdown, tls::Identity, tls::Tls},
+    server::{Limits, Options, Server, Shutdown, tls::Identity, tls::Tls},
     webhook::Webhook,
 };
 use serde_json::{Value, json};

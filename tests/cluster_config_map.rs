@@ -11,7 +11,7 @@ use sandbox_injector::{
     cluster::config_map,
     config::{source::ConfigMapName, store::Store},
     metrics::Metrics,
-    server::Readiness,
+    readiness::Readiness,
 };
 use serde_json::{Value, json};
 use support::{
@@ -179,10 +179,14 @@ async fn an_edit_during_an_outage_is_live_within_a_second_of_its_end() {
     let replica = Replica::start(&server).await;
     replica.expect("first").await;
     server.expect_watches(1).await;
+    server.fault(Fault::drop("/configmaps"));
+    server.cut_watches();
+    // So many attempts that the pauses between them have grown as far as they do.
+    let asked = server.asked("/configmaps").len();
+    eventually("attempts", async || (server.asked("/configmaps").len() > asked + 8).then_some(())).await;
     server.stop().await;
     server.put(&labelled("second"));
-    // Long enough for pauses to have grown as far as they do.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    server.mend();
     assert_eq!((replica.label().as_deref(), replica.readiness.check()), (Some("first"), Ok(())));
     server.restart().await;
     let begun = Instant::now();

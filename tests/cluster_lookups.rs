@@ -4,17 +4,22 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use rstest::rstest;
 use sandbox_injector::{
     cluster::{Lookups, reach::reach},
     metrics::Metrics,
+    readiness::Readiness,
     runtimes::{Lookup, LookupError, Question},
-    server::Readiness,
 };
 use serde_json::{Value, json};
 use support::{
+    LONG,
     apiserver::{ApiServer, Fault},
     eventually,
     metrics::Scrape,
@@ -78,6 +83,38 @@ fn object(kind: &str, name: &str, uid: &str, runtimes: &[&str]) -> Value {
 
 fn found(names: &[&str]) -> Answer {
     Ok(Some(names.iter().map(|name| (*name).to_owned()).collect()))
+}
+
+thread_local! {
+    /// What was logged on this thread, which a test has for itself.
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Writes to the log of the thread that it is used on.
+struct Log;
+
+impl Log {
+    /// Has to be for the whole process: what a thread's own subscriber gets depends on the other threads.
+    fn capture() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).try_init().unwrap();
+        });
+    }
+
+    fn count(part: &str) -> usize {
+        LOG.with_borrow(|log| log.matches(part).count())
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.push_str(std::str::from_utf8(bytes).unwrap()));
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -288,6 +325,31 @@ async fn a_kind_that_is_not_installed_costs_no_get_a_pod_and_is_noticed_when_it_
 }
 
 #[tokio::test]
+async fn a_kind_that_is_not_installed_is_said_once() {
+    Log::capture();
+    let bench = Bench::on(ApiServer::start().await).await;
+    for _ in 0..20 {
+        assert_eq!(bench.sandbox("a", UID).await, Ok(None));
+    }
+    assert_eq!(Log::count("the kind is not installed in the cluster"), 1);
+    bench.server.install_kruise();
+    bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
+    eventually("the kind", async || (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())).await;
+    assert_eq!(Log::count("the kind is not installed in the cluster"), 1);
+    assert_eq!(Log::count("the kind is installed now"), 1);
+}
+
+#[tokio::test]
+async fn trouble_while_looking_for_a_kind_is_trouble() {
+    let bench = Bench::on(ApiServer::start().await).await;
+    assert_eq!(bench.sandbox("a", UID).await, Ok(None));
+    bench.server.fault(Fault::status("/apis", 500));
+    let answer =
+        eventually("another look", async || bench.within(Duration::from_millis(400), "a", UID).await.err());
+    assert!(matches!(answer.await, LookupError::Passing(_)));
+}
+
+#[tokio::test]
 async fn another_version_is_found_by_discovery() {
     let server = ApiServer::start().await;
     for mut definition in support::apiserver::definitions() {
@@ -320,7 +382,7 @@ async fn many_pods_at_once_are_all_answered() {
         let (name, uid) = (format!("sandbox-{number}"), format!("uid-{number}"));
         bench.server.put(&object("Sandbox", &name, &uid, &["csi"]));
         let bench = Arc::clone(&bench);
-        asking.spawn(async move { bench.sandbox(&name, &uid).await });
+        asking.spawn(async move { bench.within(LONG, &name, &uid).await });
     }
     while let Some(answer) = asking.join_next().await {
         assert_eq!(answer.unwrap(), found(&["csi"]));

@@ -10,7 +10,7 @@ use sandbox_injector::{
     cluster::region,
     config::store::{Store, Taken},
     metrics::Metrics,
-    server::Readiness,
+    readiness::Readiness,
 };
 use serde_json::{Value, json};
 use support::{

@@ -57,7 +57,7 @@ pub enum ConnectError {
     /// There is no cluster to be found.
     #[error(
         "no cluster to ask: not in a pod with a service account, and no kubeconfig; set --kubeconfig FILE or KUBECONFIG, \
-         or switch look-ups off with --lookups off"
+         or do without a cluster: --lookups off, --config-dir or --config-file, --region-id"
     )]
     NoCluster,
     /// A kubeconfig that cannot be used.
@@ -222,9 +222,13 @@ mod tests {
             Some(Origin::Files(_, files)) => files,
             other => panic!("{other:?}"),
         };
-        assert_eq!(files(flag.named(&surroundings(Some("/b"), true))), [PathBuf::from("/a")]);
+        assert_eq!(files(flag.named(&surroundings(Some("/tmp"), true))), [PathBuf::from("/a")]);
         let none = Access::default();
-        assert_eq!(files(none.named(&surroundings(Some("/b:/c"), true))), ["/b", "/c"].map(PathBuf::from));
+        assert_eq!(
+            files(none.named(&surroundings(Some("/dev/null:/nowhere/config:/tmp"), true))),
+            ["/dev/null", "/tmp"].map(PathBuf::from)
+        );
+        assert_eq!(none.named(&surroundings(Some("/nowhere/config"), false)), None);
         assert_eq!(none.named(&surroundings(None, true)), Some(Origin::ServiceAccount));
         assert_eq!(none.named(&surroundings(None, false)), None);
         let context = Access { kubeconfig: None, context: Some("c".to_owned()) };

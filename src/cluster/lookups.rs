@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use kube::Client;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ask::{self, Rule, Trouble};
@@ -31,6 +32,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// After this long without an answer a second request goes out beside the first; sooner where little time is left.
 const HANGS: Duration = Duration::from_secs(1);
 
+/// Requests in flight. More would each open a connection, with a handshake that takes longer than to wait for one.
+const AT_ONCE: usize = 128;
+
+/// Second requests in flight: for connections that died, and not for an API server that is slow as a whole, which must
+/// not get twice the load for it.
+const SECOND_AT_ONCE: usize = 8;
+
 /// How long it is believed that a kind is not installed.
 const BELIEVED_ABSENT: Duration = Duration::from_secs(1);
 
@@ -38,6 +46,8 @@ const BELIEVED_ABSENT: Duration = Duration::from_secs(1);
 pub struct Lookups {
     client: Client,
     metrics: Arc<Metrics>,
+    turns: Semaphore,
+    second_turns: Semaphore,
     sandboxes: Served,
     sandbox_sets: Served,
 }
@@ -81,6 +91,8 @@ impl Lookups {
         Self {
             client,
             metrics,
+            turns: Semaphore::new(AT_ONCE),
+            second_turns: Semaphore::new(SECOND_AT_ONCE),
             sandboxes: Served::new(Kind::Sandbox),
             sandbox_sets: Served::new(Kind::SandboxSet),
         }
@@ -94,8 +106,10 @@ impl Lookups {
         let mut freshness = Freshness::Any;
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut attempts = 0_u32;
+        let mut before = String::new();
+        // Asked once: who was sent to look for the kind says what came of that, be it trouble.
+        let Some(mut version) = served.version() else { return Ok(None) };
         loop {
-            let Some(version) = served.version() else { return Ok(None) };
             attempts += 1;
             let path = wanted.path(&version, freshness);
             let trouble = match timeout_at(deadline, self.get(&path, deadline)).await {
@@ -108,7 +122,7 @@ impl Lookups {
                     }
                 }
                 Ok(Err(trouble)) => trouble,
-                Err(_) => return Err(wanted.gave_up(attempts, "the API server does not answer in time")),
+                Err(_) => return Err(wanted.gave_up(attempts, &late(&before))),
             };
             let trouble = match (trouble, freshness) {
                 (Trouble::NoObject, Freshness::Any) => {
@@ -125,12 +139,13 @@ impl Lookups {
                         }
                         Ok(Ok(Some(found))) if found != version => {
                             served.is_there(&found);
+                            version = found;
                             continue;
                         }
                         Ok(Ok(Some(_))) => Trouble::passing("the API server is about to serve the kind"),
                         Ok(Err(trouble)) => trouble,
                         Err(_) => {
-                            return Err(wanted.gave_up(attempts, "the API server does not answer in time"));
+                            return Err(wanted.gave_up(attempts, &late(&before)));
                         }
                     }
                 }
@@ -147,17 +162,21 @@ impl Lookups {
             self.metrics.lookup(Counted::Retried);
             tracing::debug!(attempts, why, "look-up is tried again");
             sleep(pause).await;
+            before = why;
         }
     }
 
     /// One GET, and a second beside it if that hangs; whichever answers first.
     async fn get(&self, path: &str, deadline: Instant) -> Result<hyper::body::Bytes, Trouble> {
+        // The semaphores are never closed, so that there is always a turn to come.
+        let _turn = self.turns.acquire().await.ok();
         let first = ask::get(&self.client, path);
         tokio::pin!(first);
         let left = deadline.saturating_duration_since(Instant::now());
         if let Ok(answer) = timeout(HANGS.min(left / 2), &mut first).await {
             return answer;
         }
+        let Ok(_second_turn) = self.second_turns.try_acquire() else { return first.await };
         tokio::select! {
             answer = first => answer,
             answer = ask::get(&self.client, path) => answer,
@@ -274,6 +293,12 @@ impl Wanted<'_> {
         let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
         LookupError::Passing(format!("{}: {why} ({times})", self.describe()))
     }
+}
+
+/// Why an attempt was cut short, with what went wrong `before` it.
+fn late(before: &str) -> String {
+    let late = "the API server does not answer in time";
+    if before.is_empty() { late.to_owned() } else { format!("{before}; then {late}") }
 }
 
 // === impl Served ===

@@ -80,29 +80,22 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
             check.risks(value, region);
         }
     }
-    let pools = entries
-        .iter()
-        .find(|(key, _)| key == POOLS_KEY)
-        .and_then(|(_, text)| checked.pool_rules(text, entries, region));
+    let pools = entries.iter().find(|(key, _)| key == POOLS_KEY);
+    let pools = pools.map(|(_, text)| checked.pool_rules(text, entries, region)).unwrap_or_default();
     across::check(&mut checked);
-    order::sort(&mut checked, pools.as_ref());
+    order::sort(&mut checked, &pools);
     checked
 }
 
 impl Checked {
-    /// Reads the pool rules; gives their JSON, if they are any.
-    fn pool_rules(
-        &mut self,
-        text: &str,
-        entries: &[(String, String)],
-        region: Option<&Region>,
-    ) -> Option<Value> {
+    /// Reads the pool rules; returns the value that they were read from.
+    fn pool_rules(&mut self, text: &str, entries: &[(String, String)], region: Option<&Region>) -> Value {
         let mut check = Check { runtime: POOLS_KEY, findings: &mut self.findings };
         let mut value = match crate::yaml::value(text) {
             Ok(value) => value,
             Err(error) => {
                 check.found(Code::Syntax, "$", error.to_string());
-                return None;
+                return Value::Null;
             }
         };
         check.region(&mut value, region);
@@ -110,7 +103,7 @@ impl Checked {
         let keys = entries.iter().map(|(key, _)| key.as_str());
         let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
         self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
-        Some(value)
+        value
     }
 }
 
@@ -278,4 +271,37 @@ fn plain_type(expected: &str) -> String {
 /// Whether a value says anything.
 fn is_set(value: &Value) -> bool {
     normal(Kind::Plain, value).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::finding::Severity;
+
+    fn findings(runtime: &str) -> Vec<(Code, Severity, String)> {
+        let checked = check(&[("tools".to_owned(), runtime.to_owned())], None);
+        checked.findings.into_iter().map(|found| (found.code, found.severity, found.path)).collect()
+    }
+
+    #[test]
+    fn a_misspelt_main_container_is_not_passed_over() {
+        let found = findings("mainContainers: {env: [{name: A}]}");
+        assert_eq!(found, [(Code::UnknownField, Severity::Error, "$.mainContainers".to_owned())]);
+    }
+
+    #[test]
+    fn a_field_of_a_newer_kubernetes_is_a_warning_and_a_misspelt_one_an_error() {
+        let found = findings(
+            "csiSidecar: [{name: a, image: 'i:1', restartPolicy: Always, resources: {limits: {cpu: 1}}, \
+             futureField: 1, volumeMount: []}]",
+        );
+        let at = |field: &str| format!("$.csiSidecar[0].{field}");
+        assert_eq!(
+            found,
+            [
+                (Code::NewField, Severity::Warning, at("futureField")),
+                (Code::UnknownField, Severity::Error, at("volumeMount"))
+            ]
+        );
+    }
 }

@@ -238,6 +238,36 @@ mod tests {
         assert!(read[1].runtimes.is_empty() && read[1].template.is_none());
     }
 
+    #[test]
+    fn a_configuration_with_a_broken_rule_is_refused_with_its_place() {
+        let load = |pools: &str| {
+            let entries = [("csi", "{}"), ("pools", pools)];
+            let entries = entries.map(|(key, text)| (key.to_owned(), text.to_owned()));
+            let loaded = crate::config::Config::load(&entries, None);
+            loaded
+                .map(|config| config.pools().len())
+                .map_err(|rejected| rejected.findings.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(load("- {system: opensandbox, runtimes: [csi]}"), Ok(1));
+        assert_eq!(load("[]"), Ok(0));
+        let found = load("- {system: opensandbox, runtimes: [oss]}\n- {system: x}").unwrap_err();
+        let found: Vec<_> = found.iter().filter(|found| found.starts_with("pools: ")).collect();
+        let starts = ["$[0].runtimes[0]: ", "$[1].runtimes: is missing", "$[1].system: "];
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+        for start in starts {
+            assert!(
+                found.iter().any(|found| found["pools: ".len()..].starts_with(start)),
+                "{start} {found:#?}"
+            );
+        }
+        assert!(found[0].contains(starts[0]), "{found:#?}");
+        assert!(load("- [").unwrap_err().iter().any(|found| found.starts_with("pools: $: ")));
+        // Rules alone are no configuration.
+        let entries = [("pools".to_owned(), "[]".to_owned())];
+        let error = crate::config::Config::load(&entries, None).unwrap_err().to_string();
+        assert!(error.contains("no key of the configuration is a runtime"), "{error}");
+    }
+
     #[rstest]
     #[case::no_list(json!({}), &["wrong-type $: must be a list"])]
     #[case::no_object(json!(["csi"]), &["wrong-type $[0]: must be an object"])]

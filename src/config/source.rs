@@ -11,8 +11,8 @@ use super::check::names::{is_dns_label, is_dns_subdomain};
 
 /// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
 const EMBEDDED: [(&str, &str); 2] = [
-    ("agent-runtime", include_str!("../../config/agent-runtime.json")),
-    ("csi", include_str!("../../config/csi.json")),
+    ("agent-runtime", include_str!("../../manifests/components/default-config/runtimes/agent-runtime.json")),
+    ("csi", include_str!("../../manifests/components/default-config/runtimes/csi.json")),
 ];
 
 /// A ConfigMap holds at most 1 MiB; what is larger is no configuration.

@@ -1,12 +1,12 @@
 //! Sidecars, init containers and containers: added whole, or recognised as already there.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::decision::{Action, Field};
-use super::equal::{Extras, differences};
-use super::{Additions, Injection, differs_in};
+use super::equal::{Extras, differences, disagreement};
+use super::{Additions, Injection, OnConflict, differs_in};
 use crate::config::{Container, Runtime};
-use crate::normal::{Kind, clean_path, normal};
+use crate::normal::{Kind, normal};
 use crate::patch::List;
 use crate::pod::{self, ShapeError};
 
@@ -45,30 +45,30 @@ impl<'a> Injection<'_, 'a> {
     ) -> Result<bool, ShapeError> {
         let name = container.item.identity.as_str();
         let field = field(list, name);
-        let extras = if container.privileged { Extras::Refused } else { Extras::Allowed };
+        // A look-alike with something of its own would bring a tenant's process to a privileged one.
+        let exact = container.privileged || self.mounts_own_volume(container);
+        let extras = if exact { Extras::Refused } else { Extras::Allowed };
         if let Some((found_list, index)) = self.find_container(name, list) {
             let at = format!("{}[{index}]", field_path(found_list));
             if found_list != list {
-                let why = format!(
-                    "container {name:?} is in {}, not in {}",
-                    field_path(found_list),
-                    field_path(list)
-                );
+                self.refuse(found_list, index);
+                let (pods, ours) = (field_path(found_list), field_path(list));
+                let why = format!("is in {pods}, and the injected container {name:?} in {ours}");
                 self.conflict(runtime, field, at, why, "move, rename or remove it");
                 return Ok(false);
             }
-            let found = self.pod_container(list, index)?;
+            let found = self.pod_container(list, index, container)?;
             let different =
                 differences(Kind::Container, container.item.normal.as_ref(), found.as_ref(), extras);
             if different.is_empty() {
-                self.ours.push((list, index));
+                if exact {
+                    self.ours.push((list, index));
+                }
                 self.settle(container);
                 self.decide(runtime, field, Action::Unchanged);
             } else {
-                let why = format!(
-                    "container {name:?} is not the one that is injected: it {}",
-                    differs_in(&different)
-                );
+                self.refuse(list, index);
+                let why = format!("{} from the injected container {name:?}", differs_in(&different));
                 self.conflict(runtime, field, at, why, "remove or rename it");
             }
             return Ok(false);
@@ -77,7 +77,7 @@ impl<'a> Injection<'_, 'a> {
             earlier.iter().find(|(_, other, _)| other.item.identity == name)
         {
             let normals = (container.item.normal.as_ref(), other.item.normal.as_ref());
-            let different = differences(Kind::Container, normals.0, normals.1, Extras::Refused);
+            let different = disagreement(Kind::Container, normals.0, normals.1);
             let at = format!("{}[{name}]", field_path(list));
             if *other_list != list {
                 let why = format!(
@@ -97,6 +97,16 @@ impl<'a> Injection<'_, 'a> {
         self.settle(container);
         self.decide(runtime, field, Action::Added);
         Ok(true)
+    }
+
+    fn refuse(&mut self, list: List, index: usize) {
+        if self.options.on_conflict == OnConflict::Deny {
+            self.refused.push((list, index));
+        }
+    }
+
+    fn mounts_own_volume(&self, container: &Container) -> bool {
+        self.own.iter().any(|(volume, _)| container.volumes.contains(&volume.item.identity))
     }
 
     /// Remembers a container that is in the pod as the configuration has it.
@@ -123,8 +133,14 @@ impl<'a> Injection<'_, 'a> {
         }
     }
 
-    /// The normal form of a container of the pod, without the service account's token mount.
-    fn pod_container(&self, list: List, index: usize) -> Result<Option<Value>, ShapeError> {
+    /// The normal form of a container of the pod, less what admission put into it: the service account's token
+    /// mount, and in a pod on the node's network the host ports that `wanted` does not ask for.
+    fn pod_container(
+        &self,
+        list: List,
+        index: usize,
+        wanted: &Container,
+    ) -> Result<Option<Value>, ShapeError> {
         let Some(container) = self.pod_list(list).get(index) else { return Ok(None) };
         let mut fields = Map::new();
         for (field, raw) in container.fields.iter() {
@@ -144,37 +160,52 @@ impl<'a> Injection<'_, 'a> {
             });
             checked?;
         }
+        let asks_for_host_ports = wanted.item.normal.as_ref().is_some_and(asks_for_host_ports);
+        if let (Some(true), false, Some(Value::Array(ports))) =
+            (self.pod.spec.host_network, asks_for_host_ports, fields.get_mut("ports"))
+        {
+            for port in ports.iter_mut().filter_map(Value::as_object_mut) {
+                if port.get("hostPort") == port.get("containerPort") {
+                    port.shift_remove("hostPort");
+                }
+            }
+        }
         Ok(normal(Kind::Container, &Value::Object(fields)))
     }
 
     /// Whether a mount is the one that ServiceAccount admission adds to every container, by what its volume
     /// really projects: the name alone could be a tenant's volume.
     fn is_token_mount(&self, mount: &Value) -> Result<bool, ShapeError> {
-        let path = mount["mountPath"].as_str().unwrap_or_default();
-        let (Some(name), true) =
-            (mount["name"].as_str(), clean_path(path) == TOKEN_PATH && mount["readOnly"] == true)
-        else {
+        let Some(mount) = normal(Kind::Mount, mount) else { return Ok(false) };
+        let name = mount["name"].as_str().unwrap_or_default();
+        if mount != json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}) {
             return Ok(false);
-        };
+        }
         Ok(self.pod_volume(name)?.is_some_and(|(_, volume)| is_token_volume(&volume)))
     }
 }
 
 /// The projected volume of <https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken>
-/// as ServiceAccount admission writes it.
+/// exactly as ServiceAccount admission writes it; only how long the token lives is the cluster's choice.
 fn is_token_volume(volume: &Value) -> bool {
-    let Some(sources) = volume["projected"]["sources"].as_array() else { return false };
-    let token = |source: &Value| source["serviceAccountToken"]["path"] == "token";
-    let authority = |source: &Value| source["configMap"]["name"] == "kube-root-ca.crt";
-    let namespace = |source: &Value| {
-        let items = source["downwardAPI"]["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        matches!(items, [item] if item["path"] == "namespace" && item["fieldRef"]["fieldPath"] == "metadata.namespace")
-    };
-    volume.as_object().is_some_and(|fields| fields.len() == 2)
-        && sources.len() == 3
-        && sources.iter().any(token)
-        && sources.iter().any(authority)
-        && sources.iter().any(namespace)
+    let Some(mut found) = normal(Kind::Volume, volume) else { return false };
+    if let Some(token) = found.pointer_mut("/projected/sources/0/serviceAccountToken") {
+        token.as_object_mut().map(|token| token.shift_remove("expirationSeconds"));
+    }
+    let namespace = json!({"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}});
+    let authority = json!({"key": "ca.crt", "path": "ca.crt"});
+    found.get("projected")
+        == Some(&json!({"sources": [
+            {"serviceAccountToken": {"path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [authority]}},
+            {"downwardAPI": {"items": [namespace]}},
+        ]}))
+        && found.as_object().is_some_and(|fields| fields.len() == 2)
+}
+
+fn asks_for_host_ports(container: &Value) -> bool {
+    let ports = container["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    ports.iter().any(|port| port.get("hostPort").is_some())
 }
 
 /// The containers that a runtime asks for in a list.

@@ -2,7 +2,7 @@
 //!
 //! Both sides come as normal forms, so spelling is no difference here. Answers are field names, never values.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::normal::Kind;
 
@@ -24,6 +24,13 @@ pub fn differences(kind: Kind, wanted: Option<&Value>, found: Option<&Value>, ex
     differences
 }
 
+/// The fields in which two items of the configuration differ: more in either of them counts.
+pub fn disagreement(kind: Kind, one: Option<&Value>, other: Option<&Value>) -> Vec<String> {
+    let differences = |one, other| differences(kind, one, other, Extras::Refused);
+    let found = differences(one, other);
+    if found.is_empty() { differences(other, one) } else { found }
+}
+
 fn compare(
     kind: Kind,
     wanted: Option<&Value>,
@@ -33,7 +40,7 @@ fn compare(
     out: &mut Vec<String>,
 ) {
     match (wanted, found) {
-        (None, None) => {}
+        (wanted, found) if wanted == found => {}
         (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
             let extras = inside(kind, extras);
             for (field, wanted) in wanted {
@@ -45,18 +52,22 @@ fn compare(
                     compare(kind.child(field), Some(wanted), found, extras, path, out);
                 });
             }
-            for field in found.keys().filter(|field| !wanted.contains_key(*field)) {
-                if extra_counts(kind, field, extras) {
-                    within(path, field, kind == Kind::Amounts, |path| out.push(path.clone()));
-                }
+            for (field, found) in found.iter().filter(|(field, _)| !wanted.contains_key(*field)) {
+                let child = kind.child(field);
+                within(path, field, kind == Kind::Amounts, |path| match child {
+                    // Of amounts it depends on which; the object around them says nothing by itself.
+                    Kind::Resources | Kind::Amounts => {
+                        compare(child, Some(&Value::Object(Map::new())), Some(found), extras, path, out);
+                    }
+                    _ if extra_counts(kind, field, extras) => out.push(path.clone()),
+                    _ => {}
+                });
             }
         }
         (Some(Value::Array(wanted)), Some(Value::Array(found))) => match kind.identity() {
             Some(identity) => by_identity(kind, identity, wanted, found, extras, path, out),
-            None if wanted == found => {}
             None => out.push(path.clone()),
         },
-        (wanted, found) if wanted == found => {}
         _ => out.push(path.clone()),
     }
 }
@@ -70,19 +81,24 @@ fn by_identity(
     path: &mut String,
     out: &mut Vec<String>,
 ) {
+    // A port number may be there once for each protocol.
+    let same = |one: &Value, other: &Value| {
+        one.get(identity) == other.get(identity)
+            && (kind != Kind::Port || one.get("protocol") == other.get("protocol"))
+    };
     // Of several items under one identity the last one is in force, as the kubelet reads env.
-    let find =
-        |list: &[Value], id: Option<&Value>| list.iter().rev().find(|item| item.get(identity) == id).cloned();
+    let find = |list: &[Value], item: &Value| list.iter().rev().find(|other| same(other, item)).cloned();
     for item in wanted {
-        let id = item.get(identity);
-        element(path, id, |path| compare(kind, Some(item), find(found, id).as_ref(), extras, path, out));
+        let found = find(found, item);
+        element(path, item.get(identity), |path| {
+            compare(kind, Some(item), found.as_ref(), extras, path, out);
+        });
     }
     if extras == Extras::Refused {
         for (index, item) in found.iter().enumerate() {
-            let id = item.get(identity);
-            let repeated = found[..index].iter().any(|other| other.get(identity) == id);
-            if repeated || find(wanted, id).is_none() {
-                element(path, id, |path| out.push(path.clone()));
+            let repeated = found[..index].iter().any(|other| same(other, item));
+            if repeated || find(wanted, item).is_none() {
+                element(path, item.get(identity), |path| out.push(path.clone()));
             }
         }
     }
@@ -103,10 +119,8 @@ fn extra_counts(kind: Kind, field: &str, extras: Extras) -> bool {
         Kind::Container if matches!(field, "command" | "args" | "securityContext") => true,
         // A second source makes it another volume.
         Kind::Volume => true,
-        // LimitRanger and the API server fill these in.
-        Kind::Container if field == "resources" => false,
-        Kind::Resources if matches!(field, "limits" | "requests") => false,
-        Kind::Amounts => false,
+        // LimitRanger and the API server fill in amounts; a resource with a domain is a device.
+        Kind::Amounts => extras == Extras::Refused && field.contains('/'),
         _ => extras == Extras::Refused,
     }
 }
@@ -133,8 +147,8 @@ fn element(path: &mut String, id: Option<&Value>, visit: impl FnOnce(&mut String
     let length = path.len();
     match id {
         Some(Value::String(id)) => path.extend(["[", id, "]"]),
-        Some(id) => path.push_str(&format!("[{id}]")),
-        None => path.push_str("[]"),
+        Some(Value::Number(id)) => path.push_str(&format!("[{id}]")),
+        _ => path.push_str("[]"),
     }
     visit(path);
     path.truncate(length);
@@ -218,6 +232,49 @@ mod tests {
         assert_eq!(diff(Kind::Container, wanted.clone(), found, Extras::Allowed), ["env[A].value"]);
         let found = json!({"name": "c", "env": [{"name": "A", "value": "2"}, {"name": "A", "value": "1"}]});
         assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[A]"]);
+    }
+
+    #[test]
+    fn amounts_may_be_filled_in_and_devices_may_not() {
+        let wanted = json!({"name": "c"});
+        let found =
+            json!({"name": "c", "resources": {"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}}});
+        assert!(diff(Kind::Container, wanted.clone(), found, Extras::Refused).is_empty());
+        let found = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}, "claims": [{"name": "x"}]}});
+        assert!(diff(Kind::Container, wanted.clone(), found.clone(), Extras::Allowed).is_empty());
+        assert_eq!(
+            diff(Kind::Container, wanted, found, Extras::Refused),
+            ["resources.limits[a.b/gpu]", "resources.claims"]
+        );
+    }
+
+    #[test]
+    fn of_two_runtimes_more_in_either_is_a_disagreement() {
+        let one = json!({"name": "c", "image": "i:1"});
+        let other = json!({"name": "c", "image": "i:1", "resources": {"limits": {"cpu": "1"}}});
+        for (one, other) in [(&one, &other), (&other, &one)] {
+            let normals = (normal(Kind::Container, one), normal(Kind::Container, other));
+            let found = disagreement(Kind::Container, normals.0.as_ref(), normals.1.as_ref());
+            assert_eq!(found, ["resources"]);
+        }
+    }
+
+    #[test]
+    fn a_port_is_known_by_number_and_protocol() {
+        let ports =
+            json!({"name": "c", "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}]});
+        let turned =
+            json!({"name": "c", "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53}]});
+        assert!(diff(Kind::Container, ports.clone(), turned, Extras::Refused).is_empty());
+        let one = json!({"name": "c", "ports": [{"containerPort": 53}]});
+        assert_eq!(diff(Kind::Container, ports, one, Extras::Refused), ["ports[53]"]);
+    }
+
+    #[test]
+    fn an_identity_that_is_no_text_is_not_repeated() {
+        let wanted = json!({"name": "c", "env": [{"name": "A", "value": "1"}]});
+        let found = json!({"name": "c", "env": [{"name": "A", "value": "1"}, {"name": {"s3cr3t": 1}}]});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[]"]);
     }
 
     #[test]

@@ -110,10 +110,8 @@ impl<'a> Injection<'_, 'a> {
                     let pods = if pod_command.is_some() { "exec" } else { handler(found) };
                     let ours =
                         if hook.exec.is_some() { "exec" } else { hook.normal.as_ref().map_or("no", handler) };
-                    let why = format!(
-                        "the pod's {} hook is {pods} and the injected one is {ours}; only two exec hooks can be chained",
-                        name.as_str()
-                    );
+                    let why =
+                        format!("the pod's is {pods}, the injected one {ours}; only exec can be chained");
                     self.conflict(
                         runtime,
                         field,

@@ -120,10 +120,7 @@ impl<'a> Injection<'_, 'a> {
                     let path = &item.identity;
                     let (why, mend) = match different {
                         Difference::Pod(fields) => (
-                            format!(
-                                "the mount at {path} is not the one that is injected: it {}",
-                                differs_in(&fields)
-                            ),
+                            format!("{} from the injected mount at {path}", differs_in(&fields)),
                             "mount it at another path or remove it",
                         ),
                         Difference::Runtime(owner, fields) => (
@@ -238,6 +235,13 @@ impl<'a> Injection<'_, 'a> {
                         runtime.name
                     ));
                 }
+            }
+            let mut main_mounts = runtime.main.volume_mounts.iter().filter_map(|mount| mount.normal.as_ref());
+            if sandboxed && main_mounts.any(|mount| mount["mountPropagation"] == "Bidirectional") {
+                self.warnings.push(format!(
+                    "runtime {}: the main container mounts Bidirectional, which gVisor refuses",
+                    runtime.name
+                ));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::decision::{Action, Field};
-use super::equal::{Extras, differences};
+use super::equal::{Extras, differences, disagreement};
 use super::{Additions, Injection, container, differs_in};
 use crate::config::{Runtime, Volume};
 use crate::normal::{Kind, normal};
@@ -25,7 +25,7 @@ impl<'a> Injection<'_, 'a> {
                     added.iter().find(|(other, _)| other.item.identity == name)
                 {
                     let normals = (volume.item.normal.as_ref(), other.item.normal.as_ref());
-                    let different = differences(Kind::Volume, normals.0, normals.1, Extras::Refused);
+                    let different = disagreement(Kind::Volume, normals.0, normals.1);
                     if different.is_empty() {
                         self.decide(runtime, field, Action::Unchanged);
                     } else {
@@ -55,7 +55,7 @@ impl<'a> Injection<'_, 'a> {
     ) -> Result<(), ShapeError> {
         let name = volume.item.identity.as_str();
         let field = Field::Volume(name);
-        let extras = if volume.guarded { Extras::Refused } else { Extras::Allowed };
+        let extras = if is_guarded(volume, self.runtimes) { Extras::Refused } else { Extras::Allowed };
         let found = self.pod_volume(name)?.and_then(|(_, found)| normal(Kind::Volume, &found));
         let different = differences(Kind::Volume, volume.item.normal.as_ref(), found.as_ref(), extras);
         if different.is_empty() {
@@ -68,13 +68,12 @@ impl<'a> Injection<'_, 'a> {
         if let Some(container) = mounted {
             let container = &container.item.identity;
             let why = format!(
-                "volume {name:?} {} from the one that the privileged container {container:?} is to mount",
+                "{} from the volume {name:?} that the privileged container {container:?} mounts",
                 differs_in(&different)
             );
             self.deny(runtime, field, at, why, "rename or remove it");
         } else {
-            let why =
-                format!("volume {name:?} is not the one that is injected: it {}", differs_in(&different));
+            let why = format!("{} from the injected volume {name:?}", differs_in(&different));
             self.conflict(runtime, field, at, why, "rename or remove it");
         }
         Ok(())
@@ -116,20 +115,16 @@ impl<'a> Injection<'_, 'a> {
         }
     }
 
-    /// A volume that a privileged runtime keeps to itself is mounted by nobody else.
+    /// What privileged containers keep to themselves is mounted by nobody else.
     pub(super) fn guard_own_volumes(&mut self) -> Result<(), ShapeError> {
-        let own: Vec<(&'a Volume, &'a Runtime)> = self
-            .runtimes
-            .iter()
-            .flat_map(|runtime| runtime.volumes.iter().map(move |volume| (volume, *runtime)))
-            .filter(|(volume, _)| volume.own)
-            .collect();
+        let own = std::mem::take(&mut self.own);
         if own.is_empty() {
             return Ok(());
         }
         for list in [List::InitContainers, List::Containers] {
             for index in 0..self.pod_list(list).len() {
-                if !self.ours.contains(&(list, index)) {
+                let known = [&self.ours, &self.refused];
+                if !known.iter().any(|known| known.contains(&(list, index))) {
                     self.guard_container(list, index, &own)?;
                 }
             }
@@ -161,10 +156,31 @@ impl<'a> Injection<'_, 'a> {
             }
             for (volume, runtime, at) in found {
                 let name = volume.item.identity.as_str();
-                let why = format!("volume {name:?} belongs to the privileged runtime alone");
+                let why = format!("mounts the volume {name:?}, which belongs to a privileged runtime alone");
                 self.deny(runtime, Field::Volume(name), at, why, "mount another volume");
             }
         }
         Ok(())
     }
+}
+
+/// Whether the pod's volume must be exactly this one: a privileged runtime brings it, or a privileged container
+/// mounts it.
+fn is_guarded(volume: &Volume, runtimes: &[&Runtime]) -> bool {
+    let containers = runtimes.iter().flat_map(|other| other.init_containers.iter().chain(&other.containers));
+    let mut privileged = containers.filter(|container| container.privileged);
+    volume.guarded || privileged.any(|container| container.volumes.contains(&volume.item.identity))
+}
+
+/// The guarded volumes that their runtimes do not mount into the main container as well.
+pub(super) fn own_volumes<'a>(runtimes: &[&'a Runtime]) -> Vec<(&'a Volume, &'a Runtime)> {
+    let volumes = runtimes.iter().flat_map(|runtime| runtime.volumes.iter().map(|volume| (volume, *runtime)));
+    let in_main = |volume: &Volume, runtime: &Runtime| {
+        let mut mounts = runtime.main.volume_mounts.iter().filter_map(|mount| mount.normal.as_ref());
+        mounts.any(|mount| mount["name"] == volume.item.identity.as_str())
+    };
+    let is_own = |(volume, runtime): &(&'a Volume, &'a Runtime)| {
+        volume.own || (!volume.guarded && is_guarded(volume, runtimes) && !in_main(volume, runtime))
+    };
+    volumes.filter(is_own).collect()
 }

@@ -49,7 +49,7 @@ impl Process {
         });
         let listening = eventually("the listening line", async || {
             let lines = log.lock().unwrap();
-            lines.iter().find(|line| line.contains("listening")).map(String::clone)
+            lines.iter().find(|line| line.contains("listening")).cloned()
         })
         .await;
         let address = |name: &str| {

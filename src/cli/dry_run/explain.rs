@@ -58,7 +58,11 @@ pub(super) fn explain(
     if privileged && !settings.policy.creators.is_empty() && !known_creator {
         notes.push("Not checked: --privileged-creators, as nobody said who creates it (--as).".to_owned());
     }
-    let rows = verdict.decisions().iter().map(|decision| {
+    // The engine decides list by list; a reader asks runtime by runtime.
+    let mut decisions: Vec<_> = verdict.decisions().iter().collect();
+    decisions
+        .sort_by_key(|decision| verdict.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
+    let rows = decisions.iter().map(|decision| {
         let why = decision.why.as_deref().map(printable).unwrap_or_default();
         [
             decision.runtime.to_owned(),
@@ -67,7 +71,7 @@ pub(super) fn explain(
             why,
         ]
     });
-    let actions = verdict.decisions().iter().map(|decision| decision.action).collect();
+    let actions = decisions.iter().map(|decision| decision.action).collect();
     Explained { heading, notes, rows: rows.collect(), actions }
 }
 

@@ -46,7 +46,7 @@ impl<'s> Report<'s> {
     pub(super) fn passed(&mut self, place: &str, passed: &workload::Passed) {
         match &passed.review {
             Some(review) if self.format == Format::Review => {
-                self.response(&review.uid, &Verdict::passed(Passed::NotPod))
+                self.response(&review.uid, &Verdict::passed(Passed::NotPod));
             }
             _ => complain(&format!("note: {place}: {}", passed.note)),
         }

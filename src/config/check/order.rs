@@ -8,15 +8,13 @@ use super::Checked;
 use crate::config::POOLS_KEY;
 use crate::config::schema::field_path;
 
-/// Sorts the findings by runtime, then by where in its text they are.
-pub(super) fn sort(checked: &mut Checked, pools: Option<&Value>) {
+/// Sorts the findings by runtime, then by where in its text they are; `pools` is the value of that key.
+pub(super) fn sort(checked: &mut Checked, pools: &Value) {
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     for (key, value) in &checked.runtimes {
         visit(key, value, "$", &mut places);
     }
-    if let Some(pools) = pools {
-        visit(POOLS_KEY, pools, "$", &mut places);
-    }
+    visit(POOLS_KEY, pools, "$", &mut places);
     // A finding about something that is missing stands where its parent begins.
     let place = |runtime: &str, path: &str| {
         let mut path = path.to_owned();

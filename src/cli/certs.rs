@@ -1,0 +1,180 @@
+//! `certs`: an authority and a serving certificate as files, for clusters without a certificate manager.
+//!
+//! What is there is never overwritten: a lost authority means a webhook that nobody trusts.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Args;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{Failure, terminal};
+use crate::certs::{self, CertificateAndKey, Validity};
+
+/// How long an authority is valid: serving certificates are renewed under it without touching the caBundle.
+const AUTHORITY_DAYS: u32 = 3650;
+
+const CA_CERTIFICATE: &str = "ca.crt";
+const CA_KEY: &str = "ca.key";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Writes ca.crt, ca.key, tls.crt and tls.key (keys for the owner alone), and prints the caBundle
+for the webhook configurations. With --ca, a certificate under that authority: tls.crt, tls.key
+and a copy of ca.crt.
+
+Exit codes: 0 done, 2 nothing was made.
+
+Examples:
+  For the manifests of this project:
+    sandbox-injector certs --out certs/out --dns-name sandbox-injector.sandbox-injector-system.svc
+    kubectl apply -k manifests/overlays/static-cert
+  A new certificate under the same authority, so that the caBundle stays:
+    rm certs/out/tls.crt certs/out/tls.key
+    sandbox-injector certs --out certs/out --dns-name sandbox-injector.sandbox-injector-system.svc \\
+      --ca certs/out/ca.crt --ca-key certs/out/ca.key"
+)]
+pub(super) struct Certs {
+    /// The directory for the files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A name or address that the certificate is for: SERVICE.NAMESPACE.svc for a webhook (repeatable)
+    #[arg(long, value_name = "NAME", required = true)]
+    dns_name: Vec<String>,
+    /// How long the certificate is valid; never longer than its authority
+    #[arg(long, value_name = "N", default_value_t = 365)]
+    days: u32,
+    /// An authority's certificate to renew under [default: a new authority]
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    ca: Option<PathBuf>,
+    /// The authority's key
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    ca_key: Option<PathBuf>,
+}
+
+/// A file to write.
+struct Output<'c> {
+    name: &'static str,
+    content: &'c str,
+    mode: u32,
+}
+
+impl Certs {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let Self { out, dns_name: names, days, ca, ca_key } = self;
+        let now = SystemTime::now();
+        let given = match (&ca, &ca_key) {
+            (Some(certificate), Some(key)) => Some(CertificateAndKey {
+                certificate: read(certificate, "--ca")?,
+                key: read(key, "--ca-key")?,
+            }),
+            _ => None,
+        };
+        let (authority, is_new) = match given {
+            Some(authority) => (authority, false),
+            None => {
+                let validity = Validity::days(now, days.max(AUTHORITY_DAYS))?;
+                (certs::authority("sandbox-injector", validity)?, true)
+            }
+        };
+        let serving = certs::serving(&authority, &names, Validity::days(now, days)?)?;
+
+        let mut outputs = Vec::new();
+        // Renewing in place finds the authority's certificate there already.
+        let is_there = std::fs::read(out.join(CA_CERTIFICATE))
+            .is_ok_and(|there| !is_new && there == authority.certificate.as_bytes());
+        if !is_there {
+            outputs.push(Output { name: CA_CERTIFICATE, content: &authority.certificate, mode: 0o644 });
+        }
+        if is_new {
+            outputs.push(Output { name: CA_KEY, content: &authority.key, mode: 0o600 });
+        }
+        outputs.push(Output { name: CERTIFICATE, content: &serving.certificate, mode: 0o644 });
+        outputs.push(Output { name: KEY, content: &serving.key, mode: 0o600 });
+        write(&out, &outputs)?;
+
+        let written: Vec<&str> = outputs.iter().map(|output| output.name).collect();
+        terminal::complain(&format!("wrote {} to {}", written.join(", "), out.display()));
+        if let Some(end) = end(&serving.certificate) {
+            terminal::complain(&format!("{CERTIFICATE} is valid until {end}"));
+        }
+        terminal::print(&format!("{}\n", STANDARD.encode(&authority.certificate)))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read(path: &Path, flag: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure(format!("cannot read {flag} {}: {error}; give a readable PEM file", path.display()))
+    })
+}
+
+/// Writes all of them or none.
+fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
+    let there: Vec<&str> = outputs
+        .iter()
+        .map(|output| output.name)
+        // A link that leads nowhere is there, too.
+        .filter(|name| directory.join(name).symlink_metadata().is_ok())
+        .collect();
+    if !there.is_empty() {
+        return Err(Failure(format!(
+            "{} has {} already, and nothing is overwritten; choose another --out or move {} away{}",
+            directory.display(),
+            there.join(", "),
+            if there.len() == 1 { "it" } else { "them" },
+            if there.contains(&CA_KEY) {
+                format!(
+                    "; or renew under the authority that is there: with {CERTIFICATE} and {KEY} out of the way, add \
+                     --ca {} --ca-key {}",
+                    directory.join(CA_CERTIFICATE).display(),
+                    directory.join(CA_KEY).display()
+                )
+            } else {
+                String::new()
+            }
+        )));
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        Failure(format!("cannot make the directory {}: {error}; choose another --out", directory.display()))
+    })?;
+    let mut written = Vec::new();
+    for Output { name, content, mode } in outputs {
+        let path = directory.join(name);
+        let result = create(&path, *mode).and_then(|mut file| {
+            written.push(path.clone());
+            file.write_all(content.as_bytes())?;
+            file.sync_all()
+        });
+        if let Err(error) = result {
+            for path in written {
+                // What is left behind is only refused by the next run.
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(Failure(format!(
+                "cannot write {}: {error}; make room or choose another --out",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A new file. It has its mode from the first moment, and is never somebody else's.
+fn create(path: &Path, mode: u32) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
+fn end(certificate: &str) -> Option<String> {
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    Some(certificate.validity().not_after.to_string())
+}
