@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | 6 | [`cli`] | a thin file a verb; exit codes |
 //! | 5 | [`server`], [`webhook`] | sockets, TLS, limits; reviews answered, counted, logged |
-//! | 4 | [`review`] | bytes to verdict to bytes, without sockets |
+//! | 4 | [`review`], [`validate`] | bytes to verdict to bytes, without sockets |
 //! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
 //! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
 //! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`yaml`] | views, normal forms and formats |
@@ -54,6 +54,7 @@ pub mod review;
 pub mod runtimes;
 pub mod server;
 pub mod telemetry;
+pub mod validate;
 pub mod watch;
 pub mod webhook;
 pub mod workload;

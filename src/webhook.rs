@@ -9,13 +9,16 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use tokio::time::Instant;
 
+use crate::config::source::ConfigMapName;
 use crate::config::store::{Active, Store};
 use crate::inject::decision::Action;
 use crate::metrics::{Metrics, Outcome as Counted};
+use crate::review::request::Malformed;
 use crate::review::verdict::{Denied, Outcome, Passed, Settings, Verdict};
 use crate::review::{self, Answer};
 use crate::runtimes::Lookup;
 use crate::server::{Admission, Reply};
+use crate::validate::{self, validate};
 
 /// Answers reviews.
 #[derive(Debug)]
@@ -24,12 +27,21 @@ pub struct Webhook<L> {
     settings: Settings,
     lookups: L,
     metrics: Arc<Metrics>,
+    validation: validate::Rules,
 }
 
 impl<L: Lookup> Webhook<L> {
     /// A webhook that decides by `settings` with whatever configuration `store` has at the time.
     pub fn new(store: Arc<Store>, settings: Settings, lookups: L, metrics: Arc<Metrics>) -> Self {
-        Self { store, settings, lookups, metrics }
+        let validation = validate::Rules { report_only: settings.report_only, ..validate::Rules::default() };
+        Self { store, settings, lookups, metrics, validation }
+    }
+
+    /// The ConfigMap that is validated, where it is not `sandbox-system/sandbox-injection-config`.
+    #[must_use]
+    pub fn validating(mut self, config_map: ConfigMapName) -> Self {
+        self.validation.config_map = config_map;
+        self
     }
 
     fn record(&self, answer: &Answer<'_>, active: &Active, begun: Instant) {
@@ -111,6 +123,21 @@ impl<L: Lookup> Webhook<L> {
         }
     }
 
+    fn malformed(&self, malformed: &Malformed, begun: Instant) -> Reply {
+        self.metrics.admission(Counted::Malformed, begun.elapsed());
+        tracing::warn!(outcome = Counted::Malformed.as_str(), why = %malformed, "review");
+        Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
+    }
+
+    fn validated(&self, answer: &validate::Answer) -> Counted {
+        match (&answer.denied, answer.subject) {
+            (Some(_), _) if self.settings.report_only => Counted::Reported,
+            (Some(_), _) => Counted::Denied,
+            (None, Some(_)) => Counted::Valid,
+            (None, None) => Counted::Ignored,
+        }
+    }
+
     fn counted(&self, verdict: &Verdict<'_>) -> Counted {
         let report_only = self.settings.report_only;
         match &verdict.outcome {
@@ -140,15 +167,49 @@ impl<L: Lookup + 'static> Admission for Webhook<L> {
                 self.record(&answer, &active, begun);
                 Reply::json(answer.body)
             }
-            Err(malformed) => {
-                self.metrics.admission(Counted::Malformed, begun.elapsed());
-                tracing::warn!(outcome = Counted::Malformed.as_str(), why = %malformed, "review");
-                Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
-            }
+            Err(malformed) => self.malformed(&malformed, begun),
         }
     }
 
-    async fn validate(&self, _body: Bytes, _deadline: Instant) -> Reply {
-        Reply::text(StatusCode::NOT_FOUND, "nothing is validated yet")
+    async fn validate(&self, body: Bytes, _deadline: Instant) -> Reply {
+        let begun = Instant::now();
+        let (rules, region) = (self.validation.clone(), self.store.region());
+        // A large ConfigMap takes milliseconds, in which reviews of pods must not wait.
+        let work = tokio::task::spawn_blocking(move || validate(&body, &rules, region.as_ref()));
+        let Ok(answer) = work.await else {
+            self.metrics.admission(Counted::Panicked, begun.elapsed());
+            return Reply::status(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "sandbox-injector: the check ended early",
+            );
+        };
+        match answer {
+            Ok(answer) => {
+                let counted = self.validated(&answer);
+                self.metrics.admission(counted, begun.elapsed());
+                log_validation(&answer, counted, begun);
+                Reply::json(answer.body)
+            }
+            Err(malformed) => self.malformed(&malformed, begun),
+        }
+    }
+}
+
+fn log_validation(answer: &validate::Answer, counted: Counted, begun: Instant) {
+    let validate::Answer { subject, uid, namespace, name, denied, warnings, body: _ } = answer;
+    let (outcome, kind) = (counted.as_str(), subject.unwrap_or("-"));
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    match (subject, denied) {
+        (_, Some(denied)) => {
+            // The first says enough; the API server has them all.
+            let why = denied.lines().next().unwrap_or_default();
+            let reasons = denied.causes.len();
+            tracing::warn!(outcome, kind, namespace, name, uid, reasons, why, micros, "validation");
+        }
+        (Some(_), None) => {
+            let warnings = warnings.len();
+            tracing::info!(outcome, kind, namespace, name, uid, warnings, micros, "validation");
+        }
+        (None, None) => tracing::debug!(outcome, kind, namespace, name, uid, micros, "validation"),
     }
 }

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use rstest::rstest;
 use sandbox_injector::{
-    cluster::config_map::{self, ConfigMapName},
-    config::store::Store,
+    cluster::config_map,
+    config::{source::ConfigMapName, store::Store},
     metrics::Metrics,
     readiness::Readiness,
 };

@@ -6,11 +6,11 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use crate::cluster::Access;
-use crate::cluster::config_map::{self, ConfigMapName};
+use crate::cluster::config_map;
 use crate::cluster::connect::Surroundings;
 use crate::config::Config;
 use crate::config::region::Region;
-use crate::config::source::Source;
+use crate::config::source::{ConfigMapName, Source};
 use crate::inject;
 use crate::pattern::Pattern;
 use crate::policy::Policy;

@@ -15,7 +15,7 @@ use super::{FAILED, Failure};
 use crate::certs::{self, Validity};
 use crate::cluster::connect::{self, Mode, Surroundings};
 use crate::cluster::{Access, Lookups, config_map, reach, region};
-use crate::config::source::Source;
+use crate::config::source::{ConfigMapName, Source};
 use crate::config::store::Store;
 use crate::duration;
 use crate::metrics::Metrics;
@@ -50,6 +50,10 @@ pub(super) struct Serve {
     /// Decide, log, count and warn, but never patch nor deny
     #[arg(long)]
     report_only: bool,
+    /// The ConfigMap whose edits /validate checks [default: that of --config-map, else
+    /// sandbox-system/sandbox-injection-config]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    config_name: Option<ConfigMapName>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -124,7 +128,8 @@ impl Serve {
             lookups = if lookups.is_some() { "on" } else { "off" },
             "listening"
         );
-        let webhook = Webhook::new(store, settings, lookups, Arc::clone(&metrics));
+        let webhook =
+            Webhook::new(store, settings, lookups, Arc::clone(&metrics)).validating(self.validated());
         let stopped = server.run(Arc::new(webhook), tls, metrics, readiness, Shutdown::on_signals()?).await;
         Ok(match stopped {
             Stopped::Drained => ExitCode::SUCCESS,
@@ -133,6 +138,11 @@ impl Serve {
                 ExitCode::from(FAILED)
             }
         })
+    }
+
+    /// The ConfigMap whose edits are checked: the one that is watched, unless a flag names another.
+    fn validated(&self) -> ConfigMapName {
+        self.config_name.clone().or_else(|| self.config.config_map.clone()).unwrap_or_default()
     }
 
     /// The region of the node, where no flag says it.

@@ -8,8 +8,6 @@
 //! What is read is offered to the store, which keeps the last good configuration. An API server that cannot be reached
 //! is no offer once there is a configuration: nothing was refused.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::ask::{self, GONE, Rule, Trouble};
 use super::backoff::Backoff;
-use crate::config::source::{self, Entries};
+use crate::config::source::{self, ConfigMapName, Entries};
 use crate::config::store::Store;
 
 /// Pauses between rounds. An edit is to be live within a second also when the API server has just come back.
@@ -36,30 +34,6 @@ const ROUND: Duration = Duration::from_secs(30);
 
 /// A round that lasted this long went well.
 const WENT_WELL: Duration = Duration::from_secs(2);
-
-/// `--config-map NAMESPACE/NAME`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigMapName {
-    namespace: String,
-    name: String,
-}
-
-impl FromStr for ConfigMapName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (namespace, name) = text
-            .split_once('/')
-            .filter(|(namespace, name)| ask::is_namespace(namespace) && ask::is_name(name))
-            .ok_or("write NAMESPACE/NAME, such as sandbox-system/sandbox-injection-config")?;
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
-    }
-}
-
-impl fmt::Display for ConfigMapName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 impl ConfigMapName {
     fn collection(&self) -> String {
@@ -207,18 +181,4 @@ struct List {
 struct ListMetadata {
     #[serde(default)]
     resource_version: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_flag_takes_a_namespace_and_a_name() {
-        let name: ConfigMapName = "sandbox-system/sandbox-injection-config".parse().unwrap();
-        assert_eq!(name.to_string(), "sandbox-system/sandbox-injection-config");
-        for bad in ["a", "a/", "/a", "a/b/c", "A/b", "a/..", "a/b?c"] {
-            assert!(bad.parse::<ConfigMapName>().is_err(), "{bad}");
-        }
-    }
 }

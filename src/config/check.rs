@@ -5,7 +5,7 @@
 
 mod across;
 mod container;
-mod names;
+pub(crate) mod names;
 mod order;
 mod risks;
 
@@ -155,14 +155,17 @@ impl Check<'_> {
                     self.found(Code::InvalidQuantity, path, crate::quantity::InvalidQuantity.to_string());
                 }
                 Problem::UnknownField { path, object, similar } => {
-                    // What mainContainer may hold is checked by name, and reported there.
-                    if path
-                        .strip_prefix("$.mainContainer")
-                        .is_some_and(|rest| rest.starts_with(['.', '[']) && !rest[1..].contains(['.', '[']))
-                    {
+                    let (parent, field) = schema::parent_and_field(&path);
+                    if let Some(what) = container::main_object(parent) {
+                        let message = match similar.filter(|similar| what.has(similar)) {
+                            Some(similar) => {
+                                format!("unknown field {field:?}; did you mean {similar:?}?")
+                            }
+                            None => format!("unknown field {field:?}; {}", what.holds()),
+                        };
+                        self.found(Code::UnknownField, path, message);
                         continue;
                     }
-                    let field = path.rsplit(['.', '"']).find(|part| *part != "]").unwrap_or_default();
                     match (object, similar) {
                         (_, Some(similar)) => {
                             let message = format!("unknown field {field:?}; did you mean {similar:?}?");
@@ -288,7 +291,10 @@ mod tests {
 
     #[test]
     fn a_field_of_a_newer_kubernetes_is_a_warning_and_a_misspelt_one_an_error() {
-        let found = findings("csiSidecar: [{name: a, image: i, futureField: 1, volumeMount: []}]");
+        let found = findings(
+            "csiSidecar: [{name: a, image: 'i:1', restartPolicy: Always, resources: {limits: {cpu: 1}}, \
+             futureField: 1, volumeMount: []}]",
+        );
         let at = |field: &str| format!("$.csiSidecar[0].{field}");
         assert_eq!(
             found,

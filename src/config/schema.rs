@@ -64,11 +64,14 @@ pub fn check<T: DeserializeOwned>(value: &Value) -> Vec<Problem> {
             wrong.retain(|problem| matches!(problem, Problem::WrongType { .. }));
         }
         // What was wrong is taken out and the rest is read again, so that one mistake hides no other.
-        if !replace(&mut value, &stand_ins.0, &mut stand_ins.1) {
+        if wrong.len() >= MOST_WRONG_TYPES || !replace(&mut value, &stand_ins.0, &mut stand_ins.1) {
             return wrong;
         }
     }
 }
+
+/// Each costs another reading; beyond this many the rest can wait until these are mended.
+const MOST_WRONG_TYPES: usize = 100;
 
 /// Valid items for lists of texts, of objects and of numbers.
 const STAND_INS: &[fn() -> Value] =
@@ -138,6 +141,16 @@ pub fn field_path(path: &str, field: &str) -> String {
     let plain =
         !field.is_empty() && field.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     if plain { format!("{path}.{field}") } else { format!("{path}[\"{field}\"]") }
+}
+
+/// The path of an object and the name of its field, of the field's path.
+pub fn parent_and_field(path: &str) -> (&str, &str) {
+    if let Some((parent, field)) =
+        path.strip_suffix("\"]").and_then(|path| path.split_at_checked(path.rfind("[\"")?))
+    {
+        return (parent, &field[2..]);
+    }
+    path.rsplit_once('.').unwrap_or(("", path))
 }
 
 struct Checked<'v, 'f> {
@@ -466,5 +479,7 @@ mod tests {
     fn keys_that_are_no_names_are_quoted_in_paths() {
         assert_eq!(field_path("$.limits", "a.b/c"), "$.limits[\"a.b/c\"]");
         assert_eq!(field_path("$", "name"), "$.name");
+        assert_eq!(parent_and_field("$.limits[\"a.b/c\"]"), ("$.limits", "a.b/c"));
+        assert_eq!(parent_and_field("$.volume[0].name"), ("$.volume[0]", "name"));
     }
 }

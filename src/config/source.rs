@@ -1,9 +1,13 @@
 //! Where a configuration comes from: the embedded default, a mounted directory, or a ConfigMap manifest.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde_json::Value;
+
+use super::check::names::{is_dns_label, is_dns_subdomain};
 
 /// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
 const EMBEDDED: [(&str, &str); 2] = [
@@ -16,6 +20,38 @@ const MAX_BYTES: u64 = 4 << 20;
 
 /// The keys of a configuration and their texts, in the order of the keys.
 pub type Entries = Vec<(String, String)>;
+
+/// The identity of a ConfigMap: `NAMESPACE/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigMapName {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl Default for ConfigMapName {
+    fn default() -> Self {
+        Self { namespace: "sandbox-system".to_owned(), name: "sandbox-injection-config".to_owned() }
+    }
+}
+
+impl FromStr for ConfigMapName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, name) = text
+            .split_once('/')
+            .filter(|(namespace, name)| is_dns_label(namespace) && is_dns_subdomain(name))
+            .ok_or_else(|| format!("write NAMESPACE/NAME, such as {}", Self::default()))?;
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for ConfigMapName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
 
 /// Where to read the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +95,8 @@ pub enum SourceError {
     },
 }
 
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Embedded => f.write_str("the built-in configuration"),
             Source::Directory(path) | Source::File(path) => write!(f, "{}", path.display()),
@@ -151,4 +187,19 @@ pub fn entries(config_map: &Value) -> Result<Entries, String> {
     }
     entries.sort();
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_map_has_a_namespace_and_a_name() {
+        let name: ConfigMapName = "sandbox-system/sandbox-injection-config".parse().unwrap();
+        assert_eq!(name, ConfigMapName::default());
+        assert_eq!(name.to_string(), "sandbox-system/sandbox-injection-config");
+        for bad in ["a", "a/", "/a", "a/b/c", "A/b", "a/..", "a/b?c"] {
+            assert!(bad.parse::<ConfigMapName>().is_err(), "{bad}");
+        }
+    }
 }

@@ -86,6 +86,13 @@ impl Store {
         self.current.load_full()
     }
 
+    /// The region that a new configuration would be loaded with; something in its place while it is still to come.
+    pub fn region(&self) -> Option<Region> {
+        let offered = self.lock();
+        let stand_in = || STAND_IN.parse().ok().filter(|_| offered.awaiting_region);
+        offered.region.clone().or_else(stand_in)
+    }
+
     /// Says that the region will come by [`Store::set_region`]. Until then a configuration that lacks nothing but the region
     /// waits for it and is no error. To be said before the first offer.
     pub fn await_region(&self) {

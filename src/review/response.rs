@@ -22,27 +22,53 @@ pub fn write(uid: &str, verdict: &Verdict<'_>, report_only: bool) -> Vec<u8> {
         }
         _ => Vec::new(),
     };
+    let denied = match &verdict.outcome {
+        Outcome::Denied(denied) => Some(denied),
+        _ => None,
+    };
+    let warnings = match &verdict.outcome {
+        Outcome::Injected(plan) => plan.warnings.as_slice(),
+        _ => &[],
+    };
     let mut out = Vec::with_capacity(512 + patch.len().div_ceil(3) * 4);
-    out.extend_from_slice(
-        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
-    );
-    write_text(uid, &mut out);
-    match &verdict.outcome {
-        Outcome::Denied(denied) if !report_only => {
-            out.extend_from_slice(br#","allowed":false,"status":"#);
-            out.extend_from_slice(status(denied).to_string().as_bytes());
-        }
-        _ => out.extend_from_slice(br#","allowed":true"#),
-    }
+    write_head(uid, denied.filter(|_| !report_only), &mut out);
     if !patch.is_empty() {
         out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
         write_base64(&patch, &mut out);
         out.push(b'"');
     }
-    write_warnings(verdict, report_only, &mut out);
+    write_warnings(warnings, denied.filter(|_| report_only), &mut out);
     write_audit_annotations(verdict, &mut out);
     out.extend_from_slice(b"}}");
     out
+}
+
+/// Writes the response to a review that is allowed or denied and never patched.
+pub fn write_validation(
+    uid: &str,
+    denied: Option<&Denied<'_>>,
+    warnings: &[String],
+    report_only: bool,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    write_head(uid, denied.filter(|_| !report_only), &mut out);
+    write_warnings(warnings, denied.filter(|_| report_only), &mut out);
+    out.extend_from_slice(b"}}");
+    out
+}
+
+fn write_head(uid: &str, denied: Option<&Denied<'_>>, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
+    );
+    write_text(uid, out);
+    match denied {
+        Some(denied) => {
+            out.extend_from_slice(br#","allowed":false,"status":"#);
+            out.extend_from_slice(status(denied).to_string().as_bytes());
+        }
+        None => out.extend_from_slice(br#","allowed":true"#),
+    }
 }
 
 fn write_base64(patch: &[u8], out: &mut Vec<u8>) {
@@ -68,7 +94,7 @@ fn status(denied: &Denied) -> serde_json::Value {
             })
         })
         .collect();
-    let mut details = json!({"name": printable(&denied.name), "kind": "Pod"});
+    let mut details = json!({"name": printable(&denied.name), "kind": denied.kind});
     if !causes.is_empty() {
         details["causes"] = causes.into();
     }
@@ -86,18 +112,14 @@ fn status(denied: &Denied) -> serde_json::Value {
     })
 }
 
-fn write_warnings(verdict: &Verdict<'_>, report_only: bool, out: &mut Vec<u8>) {
-    let mut warnings: Vec<&str> = match &verdict.outcome {
-        Outcome::Injected(plan) => plan.warnings.iter().map(String::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let denial = match &verdict.outcome {
-        Outcome::Denied(denied) if report_only => {
-            Some(denied.lines().map(|line| format!("would be denied: {line}")).collect::<Vec<_>>())
-        }
-        _ => None,
-    };
-    warnings.extend(denial.iter().flatten().map(String::as_str));
+/// Writes `warnings`, and what would have been denied if anything were.
+fn write_warnings(warnings: &[String], unenforced: Option<&Denied<'_>>, out: &mut Vec<u8>) {
+    let denial: Vec<String> = unenforced
+        .iter()
+        .flat_map(|denied| denied.lines())
+        .map(|line| format!("would be denied: {line}"))
+        .collect();
+    let warnings: Vec<&String> = warnings.iter().chain(&denial).collect();
     if warnings.is_empty() {
         return;
     }

@@ -88,7 +88,9 @@ pub struct Denied<'c> {
     pub code: u16,
     /// The machine-readable reason in the status.
     pub reason: &'static str,
-    /// The pod's name, or what its name will start with.
+    /// The kind of the object.
+    pub kind: &'static str,
+    /// The object's name, or what its name will start with.
     pub name: String,
     /// What is wrong, for denials that are not about fields.
     pub summary: Option<String>,
@@ -102,10 +104,16 @@ pub struct Denied<'c> {
 
 impl Denied<'_> {
     fn of_causes(pod: &Pod<'_>, causes: Vec<Cause>) -> Self {
+        Self::invalid("Pod", pod_name(pod), causes)
+    }
+
+    /// A refusal for what the object says, field by field.
+    pub fn invalid(kind: &'static str, name: String, causes: Vec<Cause>) -> Self {
         Self {
             code: 422,
             reason: "Invalid",
-            name: pod_name(pod),
+            kind,
+            name,
             summary: None,
             causes,
             retry_after_seconds: None,
@@ -144,15 +152,7 @@ impl<'c> Verdict<'c> {
 
     /// A pod whose shape is no pod's.
     pub fn no_pod(name: &str, error: ShapeError) -> Self {
-        let denied = Denied {
-            code: 422,
-            reason: "Invalid",
-            name: name.to_owned(),
-            summary: None,
-            causes: vec![error.into()],
-            retry_after_seconds: None,
-            decisions: Vec::new(),
-        };
+        let denied = Denied::invalid("Pod", name.to_owned(), vec![error.into()]);
         Self { decided_by: None, runtimes: Vec::new(), outcome: Outcome::Denied(denied) }
     }
 

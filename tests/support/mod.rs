@@ -17,6 +17,7 @@ pub mod kubelet;
 pub mod metrics;
 pub mod process;
 pub mod server;
+pub mod service;
 
 use std::time::Duration;
 

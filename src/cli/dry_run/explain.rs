@@ -60,7 +60,8 @@ pub(super) fn explain(
     }
     // The engine decides list by list; a reader asks runtime by runtime.
     let mut decisions: Vec<_> = verdict.decisions().iter().collect();
-    decisions.sort_by_key(|decision| verdict.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
+    decisions
+        .sort_by_key(|decision| verdict.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
     let rows = decisions.iter().map(|decision| {
         let why = decision.why.as_deref().map(printable).unwrap_or_default();
         [

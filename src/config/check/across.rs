@@ -1,122 +1,166 @@
-//! What does not fit between runtimes: warnings, as not every pod gets both.
+//! What shows only when the runtimes are seen together: warnings, as not every pod gets them all.
 
-use serde_json::Value;
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
 
 use super::{Checked, list};
 use crate::config::compile::CONTAINER_LISTS;
 use crate::config::finding::{Code, Finding};
+use crate::config::schema::field_path;
 use crate::normal::{Kind, clean_path, normal};
 
 /// Something of a runtime that must be the same wherever it is asked for.
-struct Claim {
-    runtime: String,
-    /// The kind of thing and its identity: the same pair is the same place in the pod.
+struct Claim<'v> {
+    runtime: &'v str,
+    /// What is claimed, in a word and by its identity: the same pair is the same place in the pod.
     place: (&'static str, String),
+    /// The name of the main container for what goes there; empty where the pod decides on it.
+    main: &'v str,
     path: String,
     content: Option<Value>,
 }
 
-/// Looks at every pair of runtimes.
+impl Claim<'_> {
+    fn disagrees_with(&self, other: &Claim<'_>) -> bool {
+        let apart = !self.main.is_empty() && !other.main.is_empty() && self.main != other.main;
+        self.runtime != other.runtime && !apart && self.content != other.content
+    }
+
+    fn says_the_same_as(&self, other: &Claim<'_>) -> bool {
+        self.main == other.main && self.content == other.content
+    }
+}
+
+/// Looks at the runtimes side by side.
 pub(super) fn check(checked: &mut Checked) {
-    let claims: Vec<Claim> = checked.runtimes.iter().flat_map(|(key, value)| claims(key, value)).collect();
-    for (index, claim) in claims.iter().enumerate() {
-        let first = claims[..index].iter().find(|other| other.place == claim.place);
-        if let Some(other) = first
-            && other.runtime != claim.runtime
-            && other.content != claim.content
-        {
+    let mut findings = disagreements(&checked.runtimes);
+    findings.extend(volumes(&checked.runtimes));
+    let has = |name: &str| checked.runtimes.iter().any(|(key, _)| key == name);
+    if has("csi") && !has("agent-runtime") {
+        let message = "mounts at run time need agent-runtime, which is not configured; add it";
+        findings.push(Finding::new(Code::CsiAlone, "csi", "$", message));
+    }
+    checked.findings.append(&mut findings);
+}
+
+fn disagreements(runtimes: &[(String, Value)]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut places: HashMap<(&'static str, String), Vec<Claim<'_>>> = HashMap::new();
+    for claim in runtimes.iter().flat_map(|(key, value)| claims(key, value)) {
+        let earlier = places.entry(claim.place.clone()).or_default();
+        if let Some(other) = earlier.iter().find(|other| claim.disagrees_with(other)) {
             let (kind, name) = &claim.place;
             let message = format!(
                 "the {kind} {name:?} is another one than that of runtime {} ({}); a pod that asks for both is denied or keeps the first",
                 other.runtime, other.path
             );
-            checked.findings.push(Finding::new(Code::Disagreement, &claim.runtime, &claim.path, message));
+            findings.push(Finding::new(Code::Disagreement, claim.runtime, &claim.path, message));
+        }
+        if !earlier.iter().any(|other| claim.says_the_same_as(other)) {
+            earlier.push(claim);
         }
     }
-    borrowed(checked);
-    let has = |name: &str| checked.runtimes.iter().any(|(key, _)| key == name);
-    if has("csi") && !has("agent-runtime") {
-        let message = "mounts at run time need agent-runtime, which is not configured; add it";
-        checked.findings.push(Finding::new(Code::CsiAlone, "csi", "$", message));
-    }
+    findings
 }
 
-fn claims(runtime: &str, value: &Value) -> Vec<Claim> {
+fn claims<'v>(runtime: &'v str, value: &'v Value) -> Vec<Claim<'v>> {
     let mut claims = Vec::new();
-    let mut add = |kind: Kind, what: &'static str, path: String, items: &[Value]| {
-        for (index, item) in items.iter().enumerate() {
-            let Some(identity) = kind.identity().and_then(|field| item[field].as_str()) else { continue };
-            let identity =
-                if kind == Kind::Mount { clean_path(identity).into_owned() } else { identity.to_owned() };
-            claims.push(Claim {
-                runtime: runtime.to_owned(),
-                place: (what, identity),
-                path: format!("{path}[{index}]"),
-                content: normal(kind, item),
-            });
-        }
-    };
     let main = &value["mainContainer"];
-    add(Kind::Env, "variable", "$.mainContainer.env".to_owned(), list(main, "env"));
-    add(Kind::Mount, "mount", "$.mainContainer.volumeMounts".to_owned(), list(main, "volumeMounts"));
-    for name in CONTAINER_LISTS {
-        add(Kind::Container, "container", format!("$.{name}"), list(value, name));
+    let main_name = main["name"].as_str().unwrap_or_default();
+    let mut add = |what: &'static str, identity: &str, main, path: String, content| {
+        let place = (what, identity.to_owned());
+        claims.push(Claim { runtime, place, main, path, content });
+    };
+    for (kind, what, field) in [(Kind::Env, "variable", "env"), (Kind::Mount, "mount", "volumeMounts")] {
+        for (index, item) in list(main, field).iter().enumerate() {
+            let path = format!("$.mainContainer.{field}[{index}]");
+            add(what, &identity(kind, item), main_name, path, normal(kind, item));
+        }
     }
-    add(Kind::Volume, "volume", "$.volume".to_owned(), list(value, "volume"));
     for hook in ["postStart", "preStop"] {
         if let Some(content) = normal(Kind::Hook, &main["lifecycle"][hook]) {
-            claims.push(Claim {
-                runtime: runtime.to_owned(),
-                place: ("hook", hook.to_owned()),
-                path: format!("$.mainContainer.lifecycle.{hook}"),
-                content: Some(content),
-            });
+            add("hook", hook, main_name, format!("$.mainContainer.lifecycle.{hook}"), Some(content));
         }
+    }
+    for name in CONTAINER_LISTS {
+        for (index, item) in list(value, name).iter().enumerate() {
+            // The same container in the pod's other list is another one.
+            let content = json!([name == "containers", normal(Kind::Container, item)]);
+            add(
+                "container",
+                &identity(Kind::Container, item),
+                "",
+                format!("$.{name}[{index}]"),
+                Some(content),
+            );
+        }
+    }
+    for (index, item) in list(value, "volume").iter().enumerate() {
+        let content = normal(Kind::Volume, item);
+        add("volume", &identity(Kind::Volume, item), "", format!("$.volume[{index}]"), content);
     }
     for (field, what) in [("labels", "label"), ("annotations", "annotation")] {
         for (key, content) in value[field].as_object().into_iter().flatten() {
-            claims.push(Claim {
-                runtime: runtime.to_owned(),
-                place: (what, key.clone()),
-                path: crate::config::schema::field_path(&format!("$.{field}"), key),
-                content: Some(content.clone()),
-            });
+            add(what, key, "", field_path(&format!("$.{field}"), key), Some(content.clone()));
         }
     }
+    claims.retain(|claim| !claim.place.1.is_empty());
     claims
 }
 
-/// Mounts of volumes that only another runtime defines.
-fn borrowed(checked: &mut Checked) {
-    let owners: Vec<(&String, Vec<&str>)> = checked
-        .runtimes
-        .iter()
-        .map(|(key, value)| {
-            (key, list(value, "volume").iter().filter_map(|volume| volume["name"].as_str()).collect())
-        })
-        .collect();
-    let mut found = Vec::new();
-    for (key, value) in &checked.runtimes {
-        let mut visit = |container: &Value, path: &str| {
-            for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
-                let Some(name) = mount["name"].as_str() else { continue };
-                let owned = owners.iter().any(|(owner, names)| *owner == key && names.contains(&name));
-                let other = owners.iter().find(|(_, names)| names.contains(&name));
-                if let (false, Some((other, _))) = (owned, other) {
-                    let message = format!(
-                        "the volume {name:?} comes from runtime {other} alone; a pod must ask for both"
-                    );
-                    let path = format!("{path}.volumeMounts[{index}].name");
-                    found.push(Finding::new(Code::BorrowedVolume, key, path, message));
+/// What an item is known by; empty where it does not say.
+fn identity(kind: Kind, item: &Value) -> String {
+    let identity = kind.identity().and_then(|field| item[field].as_str()).unwrap_or_default();
+    match kind {
+        Kind::Mount if !identity.is_empty() => clean_path(identity).into_owned(),
+        _ => identity.to_owned(),
+    }
+}
+
+/// Mounts of volumes that only another runtime defines, and of host paths into the main container.
+fn volumes(runtimes: &[(String, Value)]) -> Vec<Finding> {
+    let mut owners: HashMap<&str, Vec<(&str, &Value)>> = HashMap::new();
+    for (key, value) in runtimes {
+        for volume in list(value, "volume") {
+            owners.entry(volume["name"].as_str().unwrap_or_default()).or_default().push((key, volume));
+        }
+    }
+    let mut findings = Vec::new();
+    for (key, value) in runtimes {
+        let mut visit = |container: &Value, path: &str, is_main: bool| {
+            for field in ["volumeMounts", "volumeDevices"] {
+                for (index, mount) in list(container, field).iter().enumerate() {
+                    let path = format!("{path}.{field}[{index}]");
+                    let Some(name) = mount["name"].as_str().filter(|name| !name.is_empty()) else { continue };
+                    let Some(owners) = owners.get(name) else { continue };
+                    let own = owners.iter().find(|(owner, _)| owner == key);
+                    let Some((owner, volume)) = own.or(owners.first()) else { continue };
+                    if own.is_none() {
+                        let message = format!(
+                            "the volume {name:?} comes from runtime {owner} alone; a pod must ask for both"
+                        );
+                        findings.push(Finding::new(
+                            Code::BorrowedVolume,
+                            key,
+                            format!("{path}.name"),
+                            message,
+                        ));
+                    }
+                    if is_main && !volume["hostPath"].is_null() {
+                        let message =
+                            "mounts a hostPath into the main container; all sandboxes of a node share it";
+                        findings.push(Finding::new(Code::HostPathInMain, key, path, message));
+                    }
                 }
             }
         };
-        visit(&value["mainContainer"], "$.mainContainer");
+        visit(&value["mainContainer"], "$.mainContainer", true);
         for name in CONTAINER_LISTS {
             for (index, container) in list(value, name).iter().enumerate() {
-                visit(container, &format!("$.{name}[{index}]"));
+                visit(container, &format!("$.{name}[{index}]"), false);
             }
         }
     }
-    checked.findings.append(&mut found);
+    findings
 }

@@ -9,29 +9,64 @@ use crate::config::finding::Code;
 use crate::config::schema::field_path;
 use crate::normal::clean_path;
 
-/// What injection adds to the main container.
-const MAIN_FIELDS: [&str; 4] = ["name", "env", "volumeMounts", "lifecycle"];
+/// An object of which injection uses some fields, and no others may be set.
+#[derive(Clone, Copy)]
+pub(super) enum MainObject {
+    Container,
+    Lifecycle,
+}
+
+/// Which of them is at `path`.
+pub(super) fn main_object(path: &str) -> Option<MainObject> {
+    match path {
+        "$.mainContainer" => Some(MainObject::Container),
+        "$.mainContainer.lifecycle" => Some(MainObject::Lifecycle),
+        _ => None,
+    }
+}
+
+impl MainObject {
+    pub(super) fn has(self, field: &str) -> bool {
+        match self {
+            MainObject::Container => matches!(field, "name" | "env" | "volumeMounts" | "lifecycle"),
+            MainObject::Lifecycle => matches!(field, "postStart" | "preStop"),
+        }
+    }
+
+    pub(super) fn holds(self) -> &'static str {
+        match self {
+            MainObject::Container => "a mainContainer has name, env, volumeMounts and lifecycle",
+            MainObject::Lifecycle => "a lifecycle has postStart and preStop",
+        }
+    }
+}
 
 impl Check<'_> {
     pub(super) fn main_container(&mut self, main: &Value, volumes: &HashSet<String>) {
         let path = "$.mainContainer";
-        for (field, value) in main.as_object().into_iter().flatten() {
-            if !MAIN_FIELDS.contains(&field.as_str()) && is_set(value) {
-                let message =
-                    "is not injected; a mainContainer has name, env, volumeMounts and lifecycle. Remove it";
-                self.found(Code::UnsupportedField, field_path(path, field), message);
-            }
-        }
-        for (field, value) in main["lifecycle"].as_object().into_iter().flatten() {
-            if !matches!(field.as_str(), "postStart" | "preStop") && is_set(value) {
-                let message = "is not injected; a lifecycle has postStart and preStop. Remove it";
-                self.found(Code::UnsupportedField, field_path("$.mainContainer.lifecycle", field), message);
-            }
-        }
+        self.only(MainObject::Container, main, path);
+        self.only(MainObject::Lifecycle, &main["lifecycle"], "$.mainContainer.lifecycle");
         if let Some(name) = main["name"].as_str().filter(|name| !name.is_empty()) {
             self.name(&Value::from(name), "$.mainContainer.name", names::is_dns_label);
         }
         self.contents(main, path, volumes);
+    }
+
+    /// Refuses what is set beside the fields that are used. Fields that Kubernetes does not have are reported already.
+    fn only(&mut self, object: MainObject, value: &Value, path: &str) {
+        let reported: HashSet<String> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.runtime == self.runtime && finding.code == Code::UnknownField)
+            .map(|finding| finding.path.clone())
+            .collect();
+        for (field, value) in value.as_object().into_iter().flatten() {
+            let at = field_path(path, field);
+            if !object.has(field) && is_set(value) && !reported.contains(&at) {
+                let message = format!("is not injected; {}. Remove it", object.holds());
+                self.found(Code::UnsupportedField, at, message);
+            }
+        }
     }
 
     pub(super) fn container(&mut self, container: &Value, path: &str, volumes: &HashSet<String>) {
@@ -135,13 +170,14 @@ impl Check<'_> {
     }
 }
 
-/// A `<placeholder>` in a text, its brackets included.
+/// The first `<placeholder>` in a text that nothing replaces, its brackets included.
 pub(super) fn placeholder(text: &str) -> Option<&str> {
-    let start = text.find('<')?;
-    let length = text[start..].find('>')?;
-    let inner = &text[start + 1..start + length];
-    let named =
-        !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    // With no region known, the region's own placeholder is another finding.
-    (named && inner != "region-id").then(|| &text[start..=start + length])
+    text.match_indices('<').find_map(|(start, _)| {
+        let rest = &text[start..];
+        let inner = &rest[1..rest.find('>')?];
+        let named =
+            !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        // With no region known, the region's own placeholder is another finding.
+        (named && inner != "region-id").then(|| &rest[..inner.len() + 2])
+    })
 }

@@ -1,10 +1,19 @@
 //! The names that the API server accepts
 //! (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/> and …/labels/).
 
-/// An RFC 1123 label: containers and volumes.
-pub(super) fn is_dns_label(name: &str) -> bool {
-    let inner = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    inner && !name.is_empty() && name.len() <= 63 && !name.starts_with('-') && !name.ends_with('-')
+/// An RFC 1123 label: containers, volumes and namespaces.
+pub(crate) fn is_dns_label(name: &str) -> bool {
+    name.len() <= 63 && is_label(name)
+}
+
+/// An RFC 1123 subdomain: ConfigMaps, PersistentVolumes and most other objects.
+pub(crate) fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    inner && !text.is_empty() && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// The name of an environment variable: printable ASCII without `=`.
@@ -40,8 +49,7 @@ fn check_key(key: &str) -> Result<(), String> {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    let dns = |prefix: &str| prefix.len() <= 253 && prefix.split('.').all(is_dns_label);
-    if is_qualified(name) && prefix.is_none_or(dns) {
+    if is_qualified(name) && prefix.is_none_or(is_dns_subdomain) {
         return Ok(());
     }
     Err("is no valid key; use a name of at most 63 letters, digits, '-', '_' and '.', with a DNS name and '/' before it if you like".to_owned())

@@ -8,6 +8,7 @@ use crate::config::compile::{CONTAINER_LISTS, why_privileged};
 use crate::config::finding::Code;
 use crate::config::region::Region;
 use crate::config::schema::field_path;
+use crate::normal::clean_path;
 
 /// The csi-agent image that the guide to shared storage tells to replace after 504s, and by what.
 const OLD_CSI_AGENT: (&str, &str) =
@@ -15,6 +16,9 @@ const OLD_CSI_AGENT: (&str, &str) =
 
 /// With this variable a sidecar's resources are not counted; without it and without limits it can starve the pod.
 const IGNORE_RESOURCE: &str = "__IGNORE_RESOURCE__";
+
+/// A controller that only cgroup v1 has as a directory.
+const NET_CLS: &str = "/sys/fs/cgroup/net_cls";
 
 impl Check<'_> {
     pub(super) fn risks(&mut self, value: &Value, region: Option<&Region>) {
@@ -49,16 +53,8 @@ impl Check<'_> {
     }
 
     fn main_container_risks(&mut self, value: &Value) {
-        let volumes = list(value, "volume");
         for (index, mount) in list(&value["mainContainer"], "volumeMounts").iter().enumerate() {
-            let path = format!("$.mainContainer.volumeMounts[{index}]");
-            let volume =
-                volumes.iter().find(|volume| !mount["name"].is_null() && volume["name"] == mount["name"]);
-            if volume.is_some_and(|volume| !volume["hostPath"].is_null()) {
-                let message = "mounts a hostPath into the main container; all sandboxes of a node share it";
-                self.found(Code::HostPathInMain, &path, message);
-            }
-            self.trailing_slash(mount, &path);
+            self.trailing_slash(mount, &format!("$.mainContainer.volumeMounts[{index}]"));
         }
     }
 
@@ -74,7 +70,8 @@ impl Check<'_> {
                 self.found(Code::FloatingImage, &path, message);
             }
             let (old, new) = OLD_CSI_AGENT;
-            if image.ends_with(old) {
+            let untouched = image.split('@').next().unwrap_or(image);
+            if untouched.rsplit('/').next() == Some(old) {
                 self.found(Code::OldCsiAgent, &path, format!("is known to time out (504); use {new}"));
             }
         }
@@ -101,8 +98,11 @@ impl Check<'_> {
 
     fn volume_risks(&mut self, volume: &Value, path: &str) {
         let host = &volume["hostPath"];
-        let on_cgroup_v1 =
-            host["path"].as_str().is_some_and(|path| path.starts_with("/sys/fs/cgroup/net_cls/"));
+        let on_cgroup_v1 = host["path"].as_str().is_some_and(|path| {
+            clean_path(path)
+                .strip_prefix(NET_CLS)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
         if on_cgroup_v1 && host["type"] == "Directory" {
             let message = "is absent on nodes with cgroup v2, where pods then stay in ContainerCreating";
             self.found(Code::CgroupV1Path, format!("{path}.hostPath.path"), message);
@@ -126,9 +126,8 @@ impl Check<'_> {
     fn placeholders(&mut self, value: &Value, path: &str) {
         match value {
             Value::String(text) => {
-                // In an image it is an error, and reported there.
-                let image = path.ends_with(".image");
-                if let Some(found) = placeholder(text).filter(|_| !image) {
+                // In a container's image it is an error, and reported there.
+                if let Some(found) = placeholder(text).filter(|_| !is_image(path)) {
                     self.found(Code::Placeholder, path, format!("holds {found}, which nothing replaces"));
                 }
             }
@@ -145,6 +144,14 @@ impl Check<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether a path is that of a container's image.
+fn is_image(path: &str) -> bool {
+    let container = path.strip_suffix("].image").and_then(|path| path.strip_prefix("$."));
+    container.and_then(|container| container.split_once('[')).is_some_and(|(list_name, index)| {
+        CONTAINER_LISTS.contains(&list_name) && index.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// Whether an image's tag is missing or `latest`; a digest is fixed.

@@ -1,0 +1,78 @@
+//! The whole webhook behind a real socket: configuration, decisions, TLS.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use sandbox_injector::{
+    config::{
+        source::{Entries, Source},
+        store::{Store, Taken},
+    },
+    metrics::Metrics,
+    review::verdict::Settings,
+    runtimes::NoLookups,
+    server::{
+        Limits, Options, Readiness, Server, Shutdown,
+        shutdown::Trigger,
+        tls::{Identity, Tls},
+    },
+    webhook::Webhook,
+};
+
+use super::{
+    certificates,
+    client::{self, Answer, Client, post},
+    metrics::Scrape,
+};
+
+/// A webhook that serves until this is dropped.
+pub struct Service {
+    http: SocketAddr,
+    client: Client,
+    _trigger: Trigger,
+}
+
+impl Service {
+    /// Serves the embedded configuration.
+    pub async fn start(settings: Settings) -> Self {
+        Self::start_with(settings, Source::Embedded.read().unwrap()).await
+    }
+
+    /// Serves with these entries and the region `cn-hangzhou`.
+    pub async fn start_with(settings: Settings, entries: Entries) -> Self {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let options = Options {
+            bind: any,
+            metrics_bind: any,
+            drain: Duration::from_millis(10),
+            limits: Limits::default(),
+        };
+        let server = Server::bind(options).await.unwrap();
+        let (https, http) = (server.https_address().unwrap(), server.http_address().unwrap());
+        let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
+        let authority = certificates::authority();
+        let pair = certificates::serving(&authority);
+        let identity = Identity::Memory { certificate: pair.certificate, key: pair.key };
+        let tls = Tls::new(identity, None, &metrics, &readiness).unwrap();
+        let gate = readiness.gate("configuration");
+        let store = Arc::new(Store::new("cn-hangzhou".parse().ok(), Arc::clone(&metrics), gate));
+        assert_eq!(store.offer(Ok(entries)), Taken::Loaded);
+        let webhook = Webhook::new(store, settings, NoLookups, Arc::clone(&metrics));
+        let (trigger, shutdown) = Shutdown::manual();
+        tokio::spawn(server.run(Arc::new(webhook), tls, metrics, readiness, shutdown));
+        Self { http, client: Client::new(https, client::config(&authority, None)), _trigger: trigger }
+    }
+
+    pub async fn mutate(&self, body: impl Into<hyper::body::Bytes>) -> Answer {
+        self.client.mutate(body).await
+    }
+
+    pub async fn validate(&self, body: impl Into<hyper::body::Bytes>) -> Answer {
+        self.client.send(post("/validate?timeout=5s", body)).await.unwrap()
+    }
+
+    /// How many reviews ended so.
+    pub async fn counted(&self, outcome: &str) -> f64 {
+        let scrape = Scrape::parse(client::get(self.http, "/metrics").await.text());
+        scrape.value("sandbox_injector_admission_requests_total", &[("outcome", outcome)])
+    }
+}
