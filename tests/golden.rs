@@ -243,8 +243,12 @@ fn every_case_comes_out_as_written_down() {
 #[test]
 fn fields_of_a_newer_kubernetes_are_warned_of() {
     let config = Case::named("unknown-fields").config();
-    let told: Vec<(Code, &str)> =
-        config.warnings().iter().map(|finding| (finding.code, finding.path.as_str())).collect();
+    let told: Vec<(Code, &str)> = config
+        .warnings()
+        .iter()
+        .map(|finding| (finding.code, finding.path.as_str()))
+        .filter(|(code, _)| *code == Code::NewField)
+        .collect();
     let new = |path| (Code::NewField, path);
     assert_eq!(
         told,
