@@ -183,7 +183,7 @@ impl<'a> Injection<'_, 'a> {
         if mount != json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}) {
             return Ok(false);
         }
-        Ok(self.pod_volume(name)?.is_some_and(|(_, volume)| is_token_volume(&volume)))
+        Ok(self.pod_volume(name)?.is_some_and(|volume| is_token_volume(&volume)))
     }
 }
 
