@@ -27,7 +27,7 @@ pub(super) fn check(object: &Value, old: &Value, region: Option<&Region>, remark
                 remarks.refuse(field(&finding), format!("{} ({})", finding.message, finding.code));
             }
             Severity::Warning => {
-                remarks.warn(format!("{}: {} ({})", field(&finding), finding.message, finding.code))
+                remarks.warn(format!("{}: {} ({})", field(&finding), finding.message, finding.code));
             }
         }
     }
