@@ -3,9 +3,13 @@
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a negative verdict, 2 could not be done.
 
 mod certs;
+mod check;
+mod decide;
 mod dry_run;
 mod flags;
+mod input;
 mod serve;
+mod stale;
 mod terminal;
 
 use std::fmt::Display;
@@ -29,6 +33,10 @@ enum Verb {
     /// Show offline what the webhook would do to pods, reviews and templates
     #[command(alias = "inject")]
     DryRun(Box<dry_run::DryRun>),
+    /// Show what is wrong or risky in a configuration, and what a change of it would do
+    Check(Box<check::Check>),
+    /// Find pods that were injected with another configuration than the current one
+    Stale(Box<stale::Stale>),
     /// Make a certificate authority and a serving certificate, for clusters without cert-manager
     Certs(Box<certs::Certs>),
     /// Print a completion script for a shell
@@ -61,6 +69,8 @@ pub fn run() -> ExitCode {
     let result = match verb {
         Verb::Serve(serve) => serve.run(),
         Verb::DryRun(dry_run) => dry_run.run(),
+        Verb::Check(check) => check.run(),
+        Verb::Stale(stale) => stale.run(),
         Verb::Certs(certs) => certs.run(),
         Verb::Completion { shell } => {
             let mut script = Vec::new();

@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `get` on `sandboxes` and `sandboxsets` of `agents.kruise.io`, in every namespace with sandboxes | look-ups |
 //! | `list` and `watch` on the one `configmaps` name in its namespace | `--config-map` |
+//! | `list` on `pods` | `stale` and `check --live`, run by a person |
 //! | `get` on `nodes` | the region, where `--region-id` does not say it |
 
 mod ask;
@@ -29,6 +30,7 @@ pub mod config_map;
 pub mod connect;
 pub mod lookups;
 mod objects;
+pub mod pods;
 pub mod reach;
 pub mod region;
 

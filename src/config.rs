@@ -198,9 +198,24 @@ impl Config {
     }
 }
 
+/// Why a runtime, given as its JSON, is privileged; empty when it is not.
+pub fn why_privileged(value: &Value) -> Vec<String> {
+    compile::why_privileged(value)
+}
+
+/// The revision of a runtime, given as its JSON.
+pub fn revision(value: &Value) -> String {
+    let mut digest = compile::digest(value);
+    digest.truncate(REVISION_DIGITS);
+    digest
+}
+
+/// So many digits of a digest are shown.
+const REVISION_DIGITS: usize = 12;
+
 impl Runtime {
     /// The first 12 hex digits of the digest: how a revision is shown.
     pub fn revision(&self) -> &str {
-        self.digest.get(..12).unwrap_or(&self.digest)
+        self.digest.get(..REVISION_DIGITS).unwrap_or(&self.digest)
     }
 }

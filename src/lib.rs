@@ -31,12 +31,14 @@
 //! | 5 | [`server`], [`webhook`] | sockets, TLS, limits; reviews answered, counted, logged |
 //! | 4 | [`review`], [`validate`] | bytes to verdict to bytes, without sockets |
 //! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
+//! | 3 | [`uninject`], [`changes`] | what was injected taken out again, and what differs: for comparisons |
 //! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
 //! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`yaml`] | views, normal forms and formats |
 //! | 1 | [`watch`], [`readiness`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; gates; counters; logging; certificates |
 
 pub mod certs;
 pub mod chain;
+pub mod changes;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -54,6 +56,7 @@ pub mod review;
 pub mod runtimes;
 pub mod server;
 pub mod telemetry;
+pub mod uninject;
 pub mod validate;
 pub mod watch;
 pub mod webhook;

@@ -38,6 +38,26 @@ impl Policy {
         !self.namespaces.is_empty() || !self.creators.is_empty()
     }
 
+    /// The flags that are set.
+    pub fn flags(&self) -> Vec<&'static str> {
+        let set = [(&self.namespaces, "--privileged-namespaces"), (&self.creators, "--privileged-creators")];
+        set.into_iter().filter(|(patterns, _)| !patterns.is_empty()).map(|(_, flag)| flag).collect()
+    }
+
+    /// Who may have privileged runtimes, in words.
+    pub fn in_words(&self) -> String {
+        let list =
+            |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(" or ");
+        match (self.namespaces.as_slice(), self.creators.as_slice()) {
+            ([], []) => "and anyone may have it".to_owned(),
+            (namespaces, []) => format!("only in namespaces {}", list(namespaces)),
+            ([], creators) => format!("only for pods created by {}", list(creators)),
+            (namespaces, creators) => {
+                format!("only in namespaces {} for pods created by {}", list(namespaces), list(creators))
+            }
+        }
+    }
+
     /// Checks one runtime. `creator` is the user name that the API server authenticated; `None` (offline) is
     /// not checked.
     pub fn check(&self, runtime: &Runtime, namespace: &str, creator: Option<&str>) -> Result<(), Forbidden> {

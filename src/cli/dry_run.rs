@@ -1,32 +1,20 @@
 //! `dry-run`: the webhook's decisions on manifests, without a cluster.
 
 mod explain;
-mod input;
 mod output;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tokio::time::Instant;
 
-use self::input::{Given, Input};
 use self::output::Report;
+use super::decide::{self, Declared, decide};
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
+use super::input::{Given, Input};
 use super::{Failure, terminal};
-use crate::cluster::Lookups;
 use crate::cluster::connect::{self, Mode, Surroundings};
-use crate::config::Config;
-use crate::metrics::Metrics;
-use crate::pod::{Pod, ShapeError, reason};
-use crate::review::verdict::{self, Candidate, Passed, Settings, Verdict};
-use crate::runtimes::{DecidedBy, DefaultRuntimes, Lookup, LookupError, Question};
-use crate::workload::Subject;
-
-/// Offline nobody waits for the answer; this only bounds questions to a cluster.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::runtimes::DefaultRuntimes;
 
 #[derive(Debug, Args)]
 #[command(
@@ -105,7 +93,7 @@ impl DryRun {
         let named = access.kubeconfig.is_some() || access.context.is_some();
         let mode = lookups.unwrap_or(if named { Mode::On } else { Mode::Off });
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;
-        let lookups = client.map(|client| Lookups::new(client, Arc::new(Metrics::new())));
+        let lookups = decide::lookups(client);
         let settings = decisions.settings(false, runtimes);
         let input = Input::read(&filename, &namespace)?;
         let mut report = Report::new(output, &settings);
@@ -114,7 +102,7 @@ impl DryRun {
                 Given::Broken(message) => report.failed(&message),
                 Given::Passed(place, passed) => report.passed(&place, &passed),
                 Given::Pod(place, subject) => {
-                    let declared = Declared { subject: &subject, lookups: &lookups };
+                    let declared = Declared { subject: &subject, lookups: &lookups, marked: &[] };
                     let verdict = decide(&subject, creator.as_deref(), &config, &settings, &declared).await;
                     report.decided(&place, &subject, creator.as_deref(), &verdict)?;
                 }
@@ -122,55 +110,5 @@ impl DryRun {
         }
         let (failed, denied) = report.finish()?;
         Ok(terminal::exit_code(failed, denied))
-    }
-}
-
-async fn decide<'c>(
-    subject: &Subject,
-    creator: Option<&str>,
-    config: &'c Config,
-    settings: &Settings,
-    declared: &Declared<'_>,
-) -> Verdict<'c> {
-    let text = subject.pod.to_string();
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    match serde_path_to_error::deserialize::<_, Pod<'_>>(&mut reader) {
-        Ok(pod) => {
-            let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
-            let candidate =
-                Candidate { pod: &pod, namespace: &subject.namespace, creator: creator.or(reviewed) };
-            verdict::decide(candidate, config, settings, declared, Instant::now() + PATIENCE).await
-        }
-        Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
-        Err(error) => {
-            let field = error.path().to_string();
-            Verdict::no_pod(&subject.origin.name, ShapeError::new(field, reason(error.inner())))
-        }
-    }
-}
-
-/// Answers from the manifest that a pod was made of, else from the cluster.
-struct Declared<'s> {
-    subject: &'s Subject,
-    lookups: &'s Option<Lookups>,
-}
-
-impl Lookup for Declared<'_> {
-    fn is_on(&self) -> bool {
-        self.lookups.is_on()
-    }
-
-    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
-        let declared = self.subject.declared.as_ref()?;
-        let by = if declared.kind == "SandboxSet" { DecidedBy::SandboxSet } else { DecidedBy::Sandbox };
-        Some((by, declared.runtimes.clone()))
-    }
-
-    async fn declared(
-        &self,
-        question: Question<'_>,
-        deadline: Instant,
-    ) -> Result<Option<Vec<String>>, LookupError> {
-        self.lookups.declared(question, deadline).await
     }
 }

@@ -10,7 +10,7 @@ use crate::cluster::config_map;
 use crate::cluster::connect::Surroundings;
 use crate::config::Config;
 use crate::config::region::Region;
-use crate::config::source::{ConfigMapName, Source};
+use crate::config::source::{ConfigMapName, Entries, Source};
 use crate::inject;
 use crate::pattern::Pattern;
 use crate::policy::Policy;
@@ -55,17 +55,29 @@ impl ConfigFlags {
         })
     }
 
+    /// Reads the configuration now, and says where it is from.
+    pub(super) async fn read(&self, access: &Access) -> Result<(Entries, String), Failure> {
+        self.chosen().read(access).await
+    }
+
     /// Reads and loads the configuration now.
     pub(super) async fn load(&self, access: &Access) -> Result<Config, Failure> {
-        let (entries, name) = match self.chosen() {
-            Chosen::Local(source) => (source.read()?, source.to_string()),
-            Chosen::ConfigMap(name) => {
-                let client = access.required(&Surroundings::current()).await?;
-                (config_map::read(&client, &name).await?, format!("ConfigMap {name}"))
-            }
-        };
+        let (entries, name) = self.read(access).await?;
         Config::load(&entries, self.region_id.as_ref())
             .map_err(|rejected| Failure(format!("{name}: {rejected}")))
+    }
+}
+
+impl Chosen {
+    /// Reads it now, and says where it is from.
+    pub(super) async fn read(&self, access: &Access) -> Result<(Entries, String), Failure> {
+        match self {
+            Chosen::Local(source) => Ok((source.read()?, source.to_string())),
+            Chosen::ConfigMap(name) => {
+                let client = access.required(&Surroundings::current()).await?;
+                Ok((config_map::read(&client, name).await?, format!("ConfigMap {name}")))
+            }
+        }
     }
 }
 
@@ -85,6 +97,25 @@ impl ClusterFlags {
     pub(super) fn access(&self) -> Access {
         Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
     }
+}
+
+/// Which pods to look at.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pods")]
+pub(super) struct PodFlags {
+    /// Saved pods or reviews: a file, a directory of .yaml, .yml and .json files, or - for stdin (repeatable)
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// The namespace of the cluster, or of saved objects that name none [default: that of the kubeconfig's context, or
+    /// default]
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// The pods of all namespaces of the cluster
+    #[arg(short = 'A', long, conflicts_with_all = ["filename", "namespace"])]
+    pub all_namespaces: bool,
+    /// Only pods of the cluster with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "filename")]
+    pub selector: Option<String>,
 }
 
 /// How pods are decided on.

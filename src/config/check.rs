@@ -138,10 +138,16 @@ impl Check<'_> {
     }
 
     fn region(&mut self, value: &mut Value, region: Option<&Region>) {
-        for path in substitute(value, region) {
+        let missing = substitute(value, region);
+        if missing.is_empty() {
+            return;
+        }
+        for path in missing {
             let message = format!("holds {PLACEHOLDER} and no region is known; set --region-id or REGION_ID");
             self.found(Code::NoRegion, path, message);
         }
+        // What else is wrong shows with any region in its place.
+        substitute(value, Some(&Region::stand_in()));
     }
 
     /// Fields and types, against the API's own model.

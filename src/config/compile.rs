@@ -189,7 +189,7 @@ fn borrowed_volumes(value: &Value, runtime: &Runtime) -> Vec<BorrowedVolume> {
 }
 
 /// The sha256 of the value's JSON with sorted keys and no white space, in hex.
-fn digest(value: &Value) -> String {
+pub(super) fn digest(value: &Value) -> String {
     let mut hash = Sha256::new();
     hash.update(sorted(value).to_string());
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

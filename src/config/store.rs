@@ -15,9 +15,6 @@ use super::{Config, Rejected, Runtime};
 use crate::metrics::{Metrics, RuntimeMetrics};
 use crate::readiness::Gate;
 
-/// Takes the region's place in a configuration that is only checked.
-const STAND_IN: &str = "some-region";
-
 /// A configuration in use.
 #[derive(Debug)]
 pub struct Active {
@@ -89,7 +86,7 @@ impl Store {
     /// The region that a new configuration would be loaded with; something in its place while it is still to come.
     pub fn region(&self) -> Option<Region> {
         let offered = self.lock();
-        let stand_in = || STAND_IN.parse().ok().filter(|_| offered.awaiting_region);
+        let stand_in = || offered.awaiting_region.then(Region::stand_in);
         offered.region.clone().or_else(stand_in)
     }
 
@@ -146,7 +143,7 @@ impl Store {
         let mut loaded = Config::load(entries, offered.region.as_ref());
         if loaded.is_err() && offered.awaiting_region {
             // What else is wrong shows with any region in its place.
-            loaded = Config::load(entries, STAND_IN.parse().ok().as_ref());
+            loaded = Config::load(entries, Some(&Region::stand_in()));
             offered.held = loaded.is_ok();
         }
         let rejected = match loaded {

@@ -26,7 +26,7 @@ pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut 
         let before = &old[*place]["annotations"];
         let changed = |key: &&str| annotations[*key] != before[*key];
         let at = |key: &str| format!("{place}.annotations[{key}]");
-        if !ALL.iter().any(|key| changed(key)) {
+        if !ALL.iter().any(changed) {
             continue;
         }
         let config = &annotations[CONFIG];

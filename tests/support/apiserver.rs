@@ -286,17 +286,22 @@ struct Query {
     bookmarks: bool,
     name: Option<String>,
     seconds: Option<u64>,
+    limit: Option<usize>,
+    /// Where a list goes on.
+    from: usize,
 }
 
 impl Query {
     fn parse(text: &str) -> Self {
         let mut query = Self::default();
         for (key, value) in text.split('&').filter_map(|pair| pair.split_once('=')) {
-            let value = value.replace("%3D", "=");
+            let value = value.replace("%3D", "=").replace("%20", " ");
             match key {
                 "resourceVersion" => query.version = Some(value),
                 "watch" => query.watch = value == "true" || value == "1",
                 "allowWatchBookmarks" => query.bookmarks = value == "true",
+                "limit" => query.limit = value.parse().ok(),
+                "continue" => query.from = value.strip_prefix("from ").unwrap().parse().unwrap(),
                 "timeoutSeconds" => query.seconds = value.parse().ok(),
                 "fieldSelector" => query.name = value.strip_prefix("metadata.name=").map(str::to_owned),
                 _ => {}

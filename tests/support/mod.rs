@@ -11,6 +11,7 @@
 )]
 
 pub mod apiserver;
+pub mod binary;
 pub mod certificates;
 pub mod client;
 pub mod kubelet;

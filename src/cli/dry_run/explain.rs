@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::super::decide::word;
 use crate::inject::decision::Action;
 use crate::review::response::printable;
 use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
@@ -26,12 +27,7 @@ pub(super) fn explain(
     settings: &Settings,
 ) -> Explained {
     let name = if subject.origin.name.is_empty() { "(no name)" } else { &subject.origin.name };
-    let outcome = match &verdict.outcome {
-        Outcome::Passed(_) => "ignored",
-        Outcome::Injected(plan) if plan.operations.is_empty() => "unchanged",
-        Outcome::Injected(_) => "injected",
-        Outcome::Denied(_) => "denied",
-    };
+    let outcome = word(verdict);
     let runtimes: Vec<&str> = verdict.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
     let by = verdict.decided_by.map_or(String::new(), |by| {
         let runtimes = if runtimes.is_empty() { "none".to_owned() } else { runtimes.join(", ") };

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use similar::TextDiff;
 
+use super::super::decide::{after, operations};
 use super::super::terminal::{colours, complain, print};
 use super::explain::{self, Explained};
 use super::{Failure, Format};
-use crate::patch;
 use crate::review::response;
 use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
 use crate::workload::{self, Subject};
@@ -87,12 +87,12 @@ impl<'s> Report<'s> {
             Format::Patch => print(&format!("{operations}\n"))?,
             Format::Yaml => {
                 let separator = if self.printed { "---\n" } else { "" };
-                print(&format!("{separator}{}", yaml::to_string(&after(&subject.pod, operations)?)))?;
+                print(&format!("{separator}{}", yaml::to_string(&after(&subject.pod, &operations)?)))?;
                 self.printed = true;
             }
-            Format::Json => self.pods.push(after(&subject.pod, operations)?),
+            Format::Json => self.pods.push(after(&subject.pod, &operations)?),
             Format::Diff => {
-                let changed = after(&subject.pod, operations)?;
+                let changed = after(&subject.pod, &operations)?;
                 print(&diff(place, &yaml::to_string(&subject.pod), &yaml::to_string(&changed)))?;
             }
             Format::Review | Format::Explain => {}
@@ -125,24 +125,6 @@ impl<'s> Report<'s> {
             self.failed(&message);
         }
     }
-}
-
-/// The patch as JSON; an empty list where nothing changes.
-fn operations(verdict: &Verdict<'_>) -> String {
-    let mut out = Vec::new();
-    match &verdict.outcome {
-        Outcome::Injected(plan) => patch::write(&plan.operations, &mut out),
-        Outcome::Passed(_) | Outcome::Denied(_) => out.extend_from_slice(b"[]"),
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// The pod after the patch, applied as the API server applies it.
-fn after(pod: &Value, operations: String) -> Result<Value, Failure> {
-    let patch: json_patch::Patch = serde_json::from_str(&operations)?;
-    let mut pod = pod.clone();
-    json_patch::patch(&mut pod, &patch)?;
-    Ok(pod)
 }
 
 fn diff(place: &str, before: &str, after: &str) -> String {

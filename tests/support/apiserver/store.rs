@@ -67,6 +67,12 @@ impl Path {
         Self { name: Some(name.to_owned()), ..self.clone() }
     }
 
+    /// Whether an object is in a collection; one without a namespace is that of all of them.
+    fn is_in(&self, collection: &Self) -> bool {
+        let namespace = collection.namespace.as_ref().and(self.namespace.clone());
+        Self { namespace, ..self.collection() } == *collection
+    }
+
     fn collection(&self) -> Self {
         Self { name: None, ..self.clone() }
     }
@@ -247,7 +253,7 @@ impl Store {
         let items: Vec<Value> = self
             .objects
             .iter()
-            .filter(|(at, _)| at.collection() == *path && query.name.is_none_or_eq(at.name.as_deref()))
+            .filter(|(at, _)| at.is_in(path) && query.name.is_none_or_eq(at.name.as_deref()))
             .map(|(_, object)| {
                 // The items of a list carry no type.
                 let mut object = object.clone();
@@ -257,8 +263,13 @@ impl Store {
                 object
             })
             .collect();
-        let version = self.version.max(1).to_string();
-        json!({"kind": "List", "apiVersion": path.api_version(), "metadata": {"resourceVersion": version}, "items": items})
+        let mut metadata = json!({"resourceVersion": self.version.max(1).to_string()});
+        let mut items = items.into_iter().skip(query.from).collect::<Vec<Value>>();
+        if query.limit.is_some_and(|limit| items.len() > limit) {
+            items.truncate(query.limit.unwrap());
+            metadata["continue"] = format!("from {}", query.from + items.len()).into();
+        }
+        json!({"kind": "List", "apiVersion": path.api_version(), "metadata": metadata, "items": items})
     }
 
     pub(super) fn watch(&mut self, path: &Path, query: &Query) -> Watch {

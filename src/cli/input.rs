@@ -3,7 +3,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use kube::Client;
+
 use super::Failure;
+use super::flags::PodFlags;
+use super::terminal::complain;
+use crate::cluster;
 use crate::workload::{self, Found, Subject, Templates};
 use crate::yaml;
 
@@ -94,4 +99,50 @@ fn texts(filename: &Path) -> Result<Vec<(String, String)>, Failure> {
         Ok((path.display().to_string(), text))
     };
     files.into_iter().map(read).collect()
+}
+
+/// The pods that `flags` lead to, and whether something could not be read.
+pub(super) struct Pods {
+    pub(super) found: Vec<(String, Box<Subject>)>,
+    pub(super) failed: bool,
+}
+
+impl Pods {
+    /// Reads saved pods; what is none is passed over with a note.
+    pub(super) fn saved(flags: &PodFlags) -> Result<Self, Failure> {
+        let namespace = flags.namespace.as_deref().unwrap_or("default");
+        let mut pods = Self { found: Vec::new(), failed: false };
+        for given in Input::read(&flags.filename, namespace)?.given {
+            match given {
+                Given::Pod(place, subject) => pods.found.push((place, subject)),
+                Given::Passed(place, passed) => complain(&format!("note: {place}: {}", passed.note)),
+                Given::Broken(message) => {
+                    complain(&format!("error: {message}"));
+                    pods.failed = true;
+                }
+            }
+        }
+        Ok(pods)
+    }
+
+    /// Lists the pods of the cluster.
+    pub(super) async fn of_cluster(flags: &PodFlags, client: &Client) -> Result<Self, Failure> {
+        let own = client.default_namespace();
+        let namespace = (!flags.all_namespaces).then(|| flags.namespace.as_deref().unwrap_or(own));
+        let list = cluster::pods::list(client, namespace, flags.selector.as_deref()).await?;
+        let mut pods = Self { found: Vec::new(), failed: false };
+        for pod in list {
+            for found in workload::read(&pod, own, &Templates::default()) {
+                match found {
+                    Ok(Found::Pod(subject)) => {
+                        let place = format!("{}/{}", subject.namespace, subject.origin.name);
+                        pods.found.push((place, subject));
+                    }
+                    Ok(Found::Passed(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(pods)
+    }
 }

@@ -1,0 +1,218 @@
+//! `check`: findings on a configuration, who may have its privileged runtimes, and what a change would do to pods.
+
+mod output;
+mod replay;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+pub(super) use self::output::line;
+use self::replay::Replay;
+pub(super) use self::replay::asked;
+use super::decide;
+use super::flags::{Chosen, ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
+use super::input::Pods;
+use super::terminal::{self, print};
+use super::{FAILED, Failure, NEGATIVE};
+use crate::cluster::Access;
+use crate::cluster::connect::Surroundings;
+use crate::config::check::{Checked, check};
+use crate::config::finding::{Code, Finding, Severity};
+use crate::config::source::{ConfigMapName, Entries, Source};
+use crate::config::{Config, revision, why_privileged};
+use crate::policy::Policy;
+use crate::review::verdict::Settings;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "With --against, saved pods or reviews (-f) or the pods of the cluster (--live) are replayed through both
+configurations: the one that is checked, and the one that it is to replace. What the latter injected
+into a pod is taken out first.
+
+Exit codes: 0 no errors, 1 errors (with --strict warnings too) or pods that would now be denied,
+2 something could not be read.
+
+Examples:
+  Is this configuration right?
+    sandbox-injector check --config-file config.yaml --region-id cn-hangzhou
+  In the CI of a configuration: no errors, no warnings, for machines
+    sandbox-injector check --config-dir runtimes/ --region-id cn-hangzhou --strict -o json
+  What would this change do to pods like those that were saved?
+    sandbox-injector check --config-file new.yaml --against old.yaml -f pods/ --region-id cn-hangzhou
+  And to those that run, compared with the configuration in the cluster?
+    sandbox-injector check --config-file new.yaml --live -A --region-id cn-hangzhou"
+)]
+pub(super) struct Check {
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    /// Treat warnings like errors
+    #[arg(long)]
+    strict: bool,
+    /// The configuration to compare with: a directory, a ConfigMap manifest, or a ConfigMap of the cluster
+    #[arg(long, value_name = "DIR|FILE|NAMESPACE/NAME", help_heading = "Comparison")]
+    against: Option<String>,
+    /// Compare over the sandbox pods of the cluster [default for --against: sandbox-system/sandbox-injection-config]
+    #[arg(long, conflicts_with = "filename", help_heading = "Comparison")]
+    live: bool,
+    #[command(flatten)]
+    pods: PodFlags,
+    #[command(flatten)]
+    config: ConfigFlags,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    #[command(flatten)]
+    decisions: DecisionFlags,
+}
+
+/// `-o`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Everything there is to say about a configuration.
+struct Report {
+    source: String,
+    findings: Vec<Finding>,
+    runtimes: Vec<RuntimeReport>,
+    replay: Option<Replay>,
+}
+
+/// What there is to say about one runtime.
+struct RuntimeReport {
+    name: String,
+    /// `None` while the region in it is not known.
+    revision: Option<String>,
+    privileged: Vec<String>,
+    /// Who may have it, where it is privileged.
+    allowed: Option<String>,
+    /// The flags that restrict it.
+    restricted_by: Vec<&'static str>,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.check())
+    }
+
+    async fn check(self) -> Result<ExitCode, Failure> {
+        let Self { output, strict, against, live, pods, config, cluster, decisions } = &self;
+        compared(against.as_deref(), *live, pods)?;
+        let access = cluster.access();
+        let (entries, source) = config.read(&access).await?;
+        let mut checked = check(&entries, config.region_id.as_ref());
+        // Here nobody waits for pods: the webhook may know the region.
+        for finding in checked.findings.iter_mut().filter(|finding| finding.code == Code::NoRegion) {
+            finding.severity = Severity::Warning;
+        }
+        let settings = decisions.settings(false, None);
+        let has = |severity| checked.findings.iter().any(|finding| finding.severity == severity);
+        let (errors, warnings) = (has(Severity::Error), has(Severity::Warning));
+        let runtimes = runtimes(&checked, &settings.policy);
+        let mut failed = false;
+        let replay = match (against.as_deref(), live) {
+            (None, false) => None,
+            _ if errors => {
+                terminal::complain(
+                    "note: no pods are replayed through a configuration that cannot be used; mend the errors first",
+                );
+                None
+            }
+            (against, _) => {
+                let (replay, broken) = self.replay(&entries, &source, against, &access, &settings).await?;
+                failed = broken;
+                Some(replay)
+            }
+        };
+        let denied = replay.as_ref().is_some_and(|replay| replay.now_denied() > 0);
+        let report = Report { source, findings: checked.findings, runtimes, replay };
+        print(&match output {
+            Format::Text => output::text(&report, terminal::colours()),
+            Format::Json => output::json(&report),
+        })?;
+        Ok(match (failed, errors || denied || (*strict && warnings)) {
+            (true, _) => ExitCode::from(FAILED),
+            (_, true) => ExitCode::from(NEGATIVE),
+            _ => ExitCode::SUCCESS,
+        })
+    }
+
+    async fn replay(
+        &self,
+        entries: &Entries,
+        source: &str,
+        against: Option<&str>,
+        access: &Access,
+        settings: &Settings,
+    ) -> Result<(Replay, bool), Failure> {
+        let chosen = baseline(against)?;
+        let (old_entries, old_source) = chosen.read(access).await?;
+        let load = |entries: &Entries, source: &str| {
+            Config::load(entries, self.config.region_id.as_ref())
+                .map_err(|rejected| Failure(format!("{source}: {rejected}")))
+        };
+        let (new, old) = (load(entries, source)?, load(&old_entries, &old_source)?);
+        let (pods, lookups) = if self.live {
+            let client = access.required(&Surroundings::current()).await?;
+            (Pods::of_cluster(&self.pods, &client).await?, decide::lookups(Some(client)))
+        } else {
+            (Pods::saved(&self.pods)?, None)
+        };
+        let mut replay = Replay::new(old_source);
+        for (place, subject) in &pods.found {
+            replay.add(place, subject, [&old, &new], settings, &lookups).await?;
+        }
+        Ok((replay, pods.failed))
+    }
+}
+
+/// Refuses combinations of flags that would do nothing.
+fn compared(against: Option<&str>, live: bool, pods: &PodFlags) -> Result<(), Failure> {
+    let files = !pods.filename.is_empty();
+    let of_cluster = pods.all_namespaces || pods.selector.is_some();
+    match against {
+        Some(_) if !files && !live => {
+            Err(Failure("--against needs pods to compare over: give -f FILE or --live".to_owned()))
+        }
+        None if files => Err(Failure("-f needs a configuration to compare with: give --against".to_owned())),
+        _ if of_cluster && !live => {
+            Err(Failure("-A and -l choose pods of the cluster: give --live".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the configuration to compare with is.
+fn baseline(against: Option<&str>) -> Result<Chosen, Failure> {
+    let Some(text) = against else { return Ok(Chosen::ConfigMap(ConfigMapName::default())) };
+    let path = Path::new(text);
+    let is_file = [".json", ".yaml", ".yml"].iter().any(|ending| text.ends_with(ending));
+    match text.parse::<ConfigMapName>() {
+        _ if path.is_dir() => Ok(Chosen::Local(Source::Directory(path.to_owned()))),
+        Ok(name) if !is_file && !path.exists() => Ok(Chosen::ConfigMap(name)),
+        _ => Ok(Chosen::Local(Source::File(path.to_owned()))),
+    }
+}
+
+fn runtimes(checked: &Checked, policy: &Policy) -> Vec<RuntimeReport> {
+    let report = |(name, value): &(String, serde_json::Value)| {
+        let privileged = why_privileged(value);
+        let without_region =
+            checked.findings.iter().any(|finding| finding.code == Code::NoRegion && finding.runtime == *name);
+        RuntimeReport {
+            name: name.clone(),
+            revision: (!without_region).then(|| revision(value)),
+            allowed: (!privileged.is_empty()).then(|| policy.in_words()),
+            restricted_by: if privileged.is_empty() { Vec::new() } else { policy.flags() },
+            privileged,
+        }
+    };
+    checked.runtimes.iter().map(report).collect()
+}

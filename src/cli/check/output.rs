@@ -1,0 +1,148 @@
+//! What `check` prints.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::super::terminal::{Cell, GREEN, RED, YELLOW, table};
+use super::replay::{Different, Replay};
+use super::{Report, RuntimeReport};
+use crate::config::finding::{Finding, Severity};
+use crate::review::response::printable;
+
+/// Tables for people.
+pub(super) fn text(report: &Report, colours: bool) -> String {
+    let Report { source, findings, runtimes, replay } = report;
+    let mut out = String::new();
+    if !findings.is_empty() {
+        let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
+        out.push_str(&table(&["SEVERITY", "CODE", "RUNTIME", "PATH", "MESSAGE"], &rows, colours));
+        out.push('\n');
+    }
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{source}: {}", counted(findings));
+    if !runtimes.is_empty() {
+        let rows: Vec<Vec<Cell>> = runtimes.iter().map(runtime).collect();
+        out.push('\n');
+        out.push_str(&table(&["RUNTIME", "REVISION", "PRIVILEGED"], &rows, colours));
+    }
+    if let Some(replay) = replay {
+        out.push('\n');
+        out.push_str(&replayed(replay, colours));
+    }
+    out
+}
+
+/// One object for machines.
+pub(super) fn json(report: &Report) -> String {
+    let Report { source, findings, runtimes, replay } = report;
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let mut value = json!({
+        "source": source,
+        "errors": count(Severity::Error),
+        "warnings": count(Severity::Warning),
+        "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        "runtimes": runtimes.iter().map(runtime_json).collect::<Vec<_>>(),
+    });
+    if let Some(replay) = replay {
+        value["replay"] = json!({
+            "against": replay.against,
+            "pods": replay.pods,
+            "different": replay.different.len(),
+            "nowDenied": replay.now_denied(),
+            "results": replay.different.iter().map(Different::json).collect::<Vec<_>>(),
+        });
+    }
+    format!("{value:#}\n")
+}
+
+fn row(finding: &Finding) -> Vec<Cell> {
+    let Finding { code, severity, runtime, path, message } = finding;
+    let colour = match severity {
+        Severity::Error => RED,
+        Severity::Warning => YELLOW,
+    };
+    vec![
+        Cell::coloured(severity.to_string(), colour),
+        Cell::plain(code.as_str()),
+        Cell::plain(if runtime.is_empty() { "-" } else { runtime }),
+        Cell::plain(if path.is_empty() { "-" } else { path }),
+        Cell::plain(message),
+    ]
+}
+
+fn finding(finding: &Finding) -> Value {
+    let Finding { code, severity, runtime, path, message } = finding;
+    json!({"severity": severity, "code": code.as_str(), "runtime": runtime, "path": path, "message": message})
+}
+
+fn counted(findings: &[Finding]) -> String {
+    let count = |severity, word: &str| {
+        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        match count {
+            0 => format!("no {word}s"),
+            1 => format!("1 {word}"),
+            count => format!("{count} {word}s"),
+        }
+    };
+    format!("{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
+}
+
+fn runtime(runtime: &RuntimeReport) -> Vec<Cell> {
+    let RuntimeReport { name, revision, privileged, allowed, restricted_by } = runtime;
+    let privileged = match allowed {
+        None => Cell::plain("no"),
+        Some(allowed) => {
+            let text = format!("yes, {allowed}: {}", privileged.join(", "));
+            if restricted_by.is_empty() { Cell::coloured(text, YELLOW) } else { Cell::plain(text) }
+        }
+    };
+    vec![Cell::plain(name), Cell::plain(revision.as_deref().unwrap_or("(needs the region)")), privileged]
+}
+
+fn runtime_json(runtime: &RuntimeReport) -> Value {
+    let RuntimeReport { name, revision, privileged, allowed: _, restricted_by } = runtime;
+    json!({"name": name, "revision": revision, "privileged": privileged, "restrictedBy": restricted_by})
+}
+
+fn replayed(replay: &Replay, colours: bool) -> String {
+    let Replay { against, pods, different, .. } = replay;
+    let now_denied = replay.now_denied();
+    let mut out = format!(
+        "Compared with {against} over {pods} sandbox {}: {} a different result, {} would now be denied.\n",
+        if *pods == 1 { "pod" } else { "pods" },
+        match different.len() {
+            1 => "1 gets".to_owned(),
+            count => format!("{count} get"),
+        },
+        now_denied,
+    );
+    for pod in different {
+        let Different { place, outcomes: [before, after], reasons, changes, .. } = pod;
+        let outcome = if before == after { (*before).to_owned() } else { format!("{before} -> {after}") };
+        let _ = writeln!(out, "\n{}: {outcome}", printable(place));
+        for reason in reasons {
+            let (on, off) = if colours { (RED, "\x1b[0m") } else { ("", "") };
+            let _ = writeln!(out, "  {on}{reason}{off}");
+        }
+        for change in changes {
+            out.push_str(&line(&change.to_string(), colours));
+        }
+    }
+    out
+}
+
+/// One change, in the colour of its sign.
+pub(in crate::cli) fn line(change: &str, colours: bool) -> String {
+    let change = printable(change);
+    let colour = match change.as_bytes().first() {
+        _ if !colours => None,
+        Some(b'+') => Some(GREEN),
+        Some(b'-') => Some(RED),
+        _ => Some(YELLOW),
+    };
+    match colour {
+        Some(colour) => format!("  {colour}{change}\x1b[0m\n"),
+        None => format!("  {change}\n"),
+    }
+}

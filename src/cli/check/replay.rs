@@ -1,0 +1,126 @@
+//! The same pods through two configurations.
+
+use serde_json::{Value, json};
+
+use super::super::decide::{Declared, after, decide, operations, word};
+use super::Failure;
+use crate::changes::{Change, changes};
+use crate::cluster::Lookups;
+use crate::config::{Config, Runtime};
+use crate::review::verdict::{Outcome, Settings};
+use crate::runtimes::System;
+use crate::uninject::{Known, mark, uninject};
+use crate::workload::Subject;
+
+/// What came of all pods.
+pub(super) struct Replay {
+    pub(super) against: String,
+    pub(super) pods: usize,
+    pub(super) different: Vec<Different>,
+}
+
+/// A pod that gets something else from each configuration.
+pub(super) struct Different {
+    pub(super) place: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// What became of it, and what would now.
+    pub(super) outcomes: [&'static str; 2],
+    /// Why it would now be denied.
+    pub(super) reasons: Vec<String>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// What one configuration makes of a pod.
+struct Made {
+    outcome: &'static str,
+    pod: Value,
+    reasons: Vec<String>,
+}
+
+impl Different {
+    pub(super) fn now_denied(&self) -> bool {
+        matches!(self.outcomes, [before, "denied"] if before != "denied")
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Self { place, namespace, name, outcomes: [before, after], reasons, changes } = self;
+        let fields: Vec<Value> = changes.iter().map(Change::json).collect();
+        json!({"place": place, "namespace": namespace, "name": name, "before": before, "after": after,
+            "reasons": reasons, "fields": fields})
+    }
+}
+
+impl Replay {
+    pub(super) fn new(against: String) -> Self {
+        Self { against, pods: 0, different: Vec::new() }
+    }
+
+    pub(super) fn now_denied(&self) -> usize {
+        self.different.iter().filter(|pod| pod.now_denied()).count()
+    }
+
+    /// Replays one pod; one that is no sandbox pod does not count.
+    pub(super) async fn add(
+        &mut self,
+        place: &str,
+        subject: &Subject,
+        [old, new]: [&Config; 2],
+        settings: &Settings,
+        lookups: &Option<Lookups>,
+    ) -> Result<(), Failure> {
+        if !settings.rules.may_be_sandbox(&subject.pod.to_string()) {
+            return Ok(());
+        }
+        self.pods += 1;
+        let marked = mark(&subject.pod).unwrap_or_default();
+        let brought: Vec<&Runtime> = marked.iter().filter_map(|(name, _)| old.runtime(name)).collect();
+        let pristine = Subject { pod: uninject(&subject.pod, &brought, Known::Equal), ..subject.clone() };
+        let names = asked(&subject.pod, settings, marked.into_iter().map(|(name, _)| name).collect());
+        let before = made(&pristine, &names, old, settings, lookups).await?;
+        let after = made(&pristine, &names, new, settings, lookups).await?;
+        let changes = changes(&before.pod, &after.pod);
+        let denied = |made: &Made| made.outcome == "denied";
+        if changes.is_empty() && denied(&before) == denied(&after) && before.reasons == after.reasons {
+            return Ok(());
+        }
+        // A pod that is denied has no other fields.
+        let changes = if denied(&after) { Vec::new() } else { changes };
+        self.different.push(Different {
+            place: place.to_owned(),
+            namespace: subject.namespace.clone(),
+            name: subject.origin.name.clone(),
+            outcomes: [before.outcome, after.outcome],
+            reasons: after.reasons,
+            changes,
+        });
+        Ok(())
+    }
+}
+
+/// The runtimes that a pod `has` stand for what its owner asked for; for pods whose labels say it themselves, none do.
+pub(in crate::cli) fn asked(pod: &Value, settings: &Settings, has: Vec<String>) -> Vec<String> {
+    let text = pod.to_string();
+    let system = serde_json::from_str(&text).ok().and_then(|pod| settings.rules.system(&pod).ok().flatten());
+    match system {
+        Some(System::OpenKruise) => has,
+        _ => Vec::new(),
+    }
+}
+
+async fn made(
+    subject: &Subject,
+    marked: &[String],
+    config: &Config,
+    settings: &Settings,
+    lookups: &Option<Lookups>,
+) -> Result<Made, Failure> {
+    let declared = Declared { subject, lookups, marked };
+    let verdict = decide(subject, None, config, settings, &declared).await;
+    let reasons = match &verdict.outcome {
+        Outcome::Denied(denied) if denied.code >= 500 => return Err(Failure(denied.message())),
+        Outcome::Denied(denied) => denied.lines().collect(),
+        _ => Vec::new(),
+    };
+    Ok(Made { outcome: word(&verdict), pod: after(&subject.pod, &operations(&verdict))?, reasons })
+}

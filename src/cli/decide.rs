@@ -1,0 +1,108 @@
+//! The webhook's decision on one pod of the input, and what becomes of the pod.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Failure;
+use crate::cluster::Lookups;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::patch;
+use crate::pod::{Pod, ShapeError, reason};
+use crate::review::verdict::{self, Candidate, Outcome, Passed, Settings, Verdict};
+use crate::runtimes::{DecidedBy, Lookup, LookupError, Question};
+use crate::workload::Subject;
+
+/// Offline nobody waits for the answer; this only bounds questions to a cluster.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Look-ups through a client, if there is one.
+pub(super) fn lookups(client: Option<kube::Client>) -> Option<Lookups> {
+    client.map(|client| Lookups::new(client, Arc::new(Metrics::new())))
+}
+
+/// Decides on one pod. `creator` is who creates it, where a recorded review does not say that.
+pub(super) async fn decide<'c>(
+    subject: &Subject,
+    creator: Option<&str>,
+    config: &'c Config,
+    settings: &Settings,
+    declared: &Declared<'_>,
+) -> Verdict<'c> {
+    let text = subject.pod.to_string();
+    let mut reader = serde_json::Deserializer::from_str(&text);
+    match serde_path_to_error::deserialize::<_, Pod<'_>>(&mut reader) {
+        Ok(pod) => {
+            let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
+            let candidate =
+                Candidate { pod: &pod, namespace: &subject.namespace, creator: creator.or(reviewed) };
+            verdict::decide(candidate, config, settings, declared, Instant::now() + PATIENCE).await
+        }
+        Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
+        Err(error) => {
+            let field = error.path().to_string();
+            Verdict::no_pod(&subject.origin.name, ShapeError::new(field, reason(error.inner())))
+        }
+    }
+}
+
+/// Answers from the manifest that a pod was made of, else from the cluster.
+pub(super) struct Declared<'s> {
+    pub(super) subject: &'s Subject,
+    pub(super) lookups: &'s Option<Lookups>,
+    /// What a pod got when it was created, for want of anybody who could be asked; empty where that does not count.
+    pub(super) marked: &'s [String],
+}
+
+impl Lookup for Declared<'_> {
+    fn is_on(&self) -> bool {
+        self.lookups.is_on()
+    }
+
+    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
+        if let Some(declared) = &self.subject.declared {
+            let by = if declared.kind == "SandboxSet" { DecidedBy::SandboxSet } else { DecidedBy::Sandbox };
+            return Some((by, declared.runtimes.clone()));
+        }
+        (!self.marked.is_empty() && !self.is_on()).then(|| (DecidedBy::Sandbox, self.marked.to_vec()))
+    }
+
+    async fn declared(
+        &self,
+        question: Question<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<String>>, LookupError> {
+        self.lookups.declared(question, deadline).await
+    }
+}
+
+/// The patch as JSON; an empty list where nothing changes.
+pub(super) fn operations(verdict: &Verdict<'_>) -> String {
+    let mut out = Vec::new();
+    match &verdict.outcome {
+        Outcome::Injected(plan) => patch::write(&plan.operations, &mut out),
+        Outcome::Passed(_) | Outcome::Denied(_) => out.extend_from_slice(b"[]"),
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The pod after the patch, applied as the API server applies it.
+pub(super) fn after(pod: &Value, operations: &str) -> Result<Value, Failure> {
+    let patch: json_patch::Patch = serde_json::from_str(operations)?;
+    let mut pod = pod.clone();
+    json_patch::patch(&mut pod, &patch)?;
+    Ok(pod)
+}
+
+/// The word for what becomes of a pod, the same in every report.
+pub(super) fn word(verdict: &Verdict<'_>) -> &'static str {
+    match &verdict.outcome {
+        Outcome::Passed(_) => "ignored",
+        Outcome::Injected(plan) if plan.operations.is_empty() => "unchanged",
+        Outcome::Injected(_) => "injected",
+        Outcome::Denied(_) => "denied",
+    }
+}

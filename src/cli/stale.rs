@@ -1,0 +1,112 @@
+//! `stale`: pods that were injected with another configuration than the current one.
+
+mod compare;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use self::compare::Comparison;
+use super::Failure;
+use super::decide;
+use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
+use super::input::Pods;
+use super::terminal::{self, complain, print};
+use crate::cluster::connect::{self, Mode, Surroundings};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A pod is stale when its mark (the annotation sandbox-injector.io/status) is another one than a new pod would get:
+
+  changed    the runtime is configured differently now
+  removed    the runtime is not configured any more
+  added      a new pod would get the runtime, this one has nothing of it
+  withdrawn  a new pod would not get the runtime any more
+  unmarked   the pod has the runtime and no mark says which revision
+
+Saved pods say what their owners asked for by their marks alone; pods of the cluster have their owners looked up.
+
+Exit codes: 0 nothing is stale, 1 something is, 2 something could not be read.
+
+Examples:
+  Which pods of the cluster would a rollout change?
+    sandbox-injector stale -A --config-map sandbox-system/sandbox-injection-config --region-id cn-hangzhou
+  And what would be different in them?
+    sandbox-injector stale -n default -o diff --config-file config.yaml --region-id cn-hangzhou
+  In saved pods:
+    kubectl get pods -A -o yaml > pods.yaml
+    sandbox-injector stale -f pods.yaml --config-file config.yaml --region-id cn-hangzhou -o json"
+)]
+pub(super) struct Stale {
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    pods: PodFlags,
+    #[command(flatten)]
+    config: ConfigFlags,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    #[command(flatten)]
+    decisions: DecisionFlags,
+}
+
+/// `-o`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line a pod and runtime: the revision then and now
+    Table,
+    /// What a new pod would have instead
+    Diff,
+    /// One JSON object, with the fields
+    Json,
+}
+
+impl Stale {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.find())
+    }
+
+    async fn find(self) -> Result<ExitCode, Failure> {
+        let Self { output, pods: flags, config, cluster, decisions } = &self;
+        let access = cluster.access();
+        let config = config.load(&access).await?;
+        let settings = decisions.settings(false, None);
+        let (pods, lookups) = if flags.filename.is_empty() {
+            let client = connect::connect(&access, Mode::On, &Surroundings::current()).await?;
+            let Some(client) = client else {
+                return Err(Failure("no cluster to ask; give -f FILE".to_owned()));
+            };
+            (Pods::of_cluster(flags, &client).await?, decide::lookups(Some(client)))
+        } else {
+            (Pods::saved(flags)?, None)
+        };
+        let comparison = Comparison { config: &config, settings: &settings, lookups: &lookups };
+        let (mut looked_at, mut stale) = (0, Vec::new());
+        for (place, subject) in &pods.found {
+            if subject.origin.kind != "Pod" {
+                complain(&format!("note: {place}: is no pod that runs, so nothing was injected into it yet"));
+                continue;
+            }
+            let Some(found) = comparison.compare(place, subject).await? else { continue };
+            looked_at += 1;
+            if !found.runtimes.is_empty() {
+                stale.push(found);
+            }
+        }
+        match output {
+            Format::Table if stale.is_empty() => {}
+            Format::Table => print(&output::table(&stale, terminal::colours()))?,
+            Format::Diff => print(&output::diff(&stale, terminal::colours()))?,
+            Format::Json => print(&output::json(&stale, looked_at))?,
+        }
+        complain(&format!(
+            "{} of {looked_at} sandbox pods {} stale",
+            stale.len(),
+            if stale.len() == 1 { "is" } else { "are" }
+        ));
+        Ok(terminal::exit_code(pods.failed, !stale.is_empty()))
+    }
+}

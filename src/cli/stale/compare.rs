@@ -1,0 +1,175 @@
+//! One pod compared with what a new one would get.
+
+use serde_json::Value;
+
+use super::super::check::asked;
+use super::super::decide::{Declared, after, decide, operations};
+use super::Failure;
+use crate::changes::{Change, changes};
+use crate::cluster::Lookups;
+use crate::config::{Config, Runtime};
+use crate::review::verdict::{Outcome, Settings};
+use crate::uninject::{Known, mark, uninject};
+use crate::workload::Subject;
+
+/// What pods are compared with.
+pub(super) struct Comparison<'c> {
+    pub(super) config: &'c Config,
+    pub(super) settings: &'c Settings,
+    pub(super) lookups: &'c Option<Lookups>,
+}
+
+/// What is to be said of a pod.
+pub(super) struct Found {
+    pub(super) place: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The runtimes that differ; none when the pod is as a new one would be.
+    pub(super) runtimes: Vec<Difference>,
+    /// Why a new pod would be denied.
+    pub(super) reasons: Vec<String>,
+    /// What a new pod would have instead.
+    pub(super) changes: Vec<Change>,
+}
+
+/// A runtime that differs.
+pub(super) struct Difference {
+    pub(super) runtime: String,
+    pub(super) state: State,
+    /// The revision in the mark.
+    pub(super) then: Option<String>,
+    /// The revision of the current configuration.
+    pub(super) now: Option<String>,
+}
+
+/// How it differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Changed,
+    Removed,
+    Added,
+    Withdrawn,
+    Unmarked,
+}
+
+impl State {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            State::Changed => "changed",
+            State::Removed => "removed",
+            State::Added => "added",
+            State::Withdrawn => "withdrawn",
+            State::Unmarked => "unmarked",
+        }
+    }
+}
+
+impl Comparison<'_> {
+    /// Compares one pod; `None` when it is no sandbox pod and bears no mark.
+    pub(super) async fn compare(&self, place: &str, subject: &Subject) -> Result<Option<Found>, Failure> {
+        let marked = mark(&subject.pod);
+        if marked.is_none() && !self.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
+            return Ok(None);
+        }
+        // Of a pod that nobody marked, everything that the configuration could have brought is taken out.
+        let brought: Vec<&Runtime> = match &marked {
+            Some(marked) => marked.iter().filter_map(|(name, _)| self.config.runtime(name)).collect(),
+            None => self.config.runtimes().iter().filter(|runtime| has(&subject.pod, runtime)).collect(),
+        };
+        let names = brought.iter().map(|runtime| runtime.name.clone()).collect();
+        let names = asked(&subject.pod, self.settings, names);
+        let fresh = Subject { pod: uninject(&subject.pod, &brought, Known::Named), ..subject.clone() };
+        let declared = Declared { subject: &fresh, lookups: self.lookups, marked: &names };
+        let verdict = decide(&fresh, None, self.config, self.settings, &declared).await;
+        let reasons: Vec<String> = match &verdict.outcome {
+            Outcome::Denied(denied) if denied.code >= 500 => return Err(Failure(denied.message())),
+            Outcome::Denied(denied) => denied.lines().collect(),
+            _ => Vec::new(),
+        };
+        // Where nobody could say what a new pod would get, it would get what this one has.
+        let expected = if verdict.decided_by.is_some() { &verdict.runtimes } else { &brought };
+        let mut runtimes = self.differences(&subject.pod, marked.as_deref(), expected);
+        let new = after(&fresh.pod, &operations(&verdict))?;
+        let mut changes: Vec<Change> = changes(&subject.pod, &new).into_iter().filter(counts).collect();
+        if !reasons.is_empty() {
+            changes.clear();
+        } else if !self.settings.injection.status_annotation && changes.is_empty() {
+            // Where pods are not marked, one without a mark is stale only if something differs.
+            runtimes.retain(|difference| difference.state != State::Unmarked);
+        }
+        if runtimes.is_empty() {
+            changes.clear();
+        }
+        Ok(Some(Found {
+            place: place.to_owned(),
+            namespace: subject.namespace.clone(),
+            name: subject.origin.name.clone(),
+            runtimes,
+            reasons,
+            changes,
+        }))
+    }
+
+    fn differences(
+        &self,
+        pod: &Value,
+        marked: Option<&[(String, String)]>,
+        expected: &[&Runtime],
+    ) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut add = |runtime: &str, state, then: Option<&str>, now: Option<&str>| {
+            let (then, now) = (then.map(str::to_owned), now.map(str::to_owned));
+            differences.push(Difference { runtime: runtime.to_owned(), state, then, now });
+        };
+        for (name, then) in marked.unwrap_or_default() {
+            match self.config.runtime(name) {
+                None => add(name, State::Removed, Some(then), None),
+                Some(_) if !expected.iter().any(|runtime| runtime.name == *name) => {
+                    add(name, State::Withdrawn, Some(then), None);
+                }
+                Some(runtime) if runtime.revision() != then => {
+                    add(name, State::Changed, Some(then), Some(runtime.revision()));
+                }
+                Some(_) => {}
+            }
+        }
+        for runtime in expected {
+            if marked.unwrap_or_default().iter().any(|(name, _)| *name == runtime.name) {
+                continue;
+            }
+            let state = if marked.is_none() && has(pod, runtime) { State::Unmarked } else { State::Added };
+            add(&runtime.name, state, None, Some(runtime.revision()));
+        }
+        if marked.is_none() {
+            let others = self.config.runtimes().iter().filter(|runtime| has(pod, runtime));
+            for runtime in others.filter(|runtime| !expected.iter().any(|other| other.name == runtime.name)) {
+                add(&runtime.name, State::Unmarked, None, None);
+            }
+        }
+        differences
+    }
+}
+
+/// Whether the pod has a container of the runtime, or all of the volumes of one that brings no container.
+fn has(pod: &Value, runtime: &Runtime) -> bool {
+    let named = |list: &str, name: &str| {
+        pod["spec"][list].as_array().is_some_and(|items| items.iter().any(|item| item["name"] == name))
+    };
+    let mut containers = runtime
+        .init_containers
+        .iter()
+        .map(|container| ("initContainers", container))
+        .chain(runtime.containers.iter().map(|container| ("containers", container)))
+        .peekable();
+    if containers.peek().is_some() {
+        return containers.any(|(list, container)| named(list, &container.item.identity));
+    }
+    let volumes = &runtime.volumes;
+    !volumes.is_empty() && volumes.iter().all(|volume| named("volumes", &volume.item.identity))
+}
+
+/// What a pod has beyond the configuration may be somebody else's, such as default resources.
+fn counts(change: &Change) -> bool {
+    let exact = ["command", "args", "securityContext"];
+    change.after.is_some() || change.path.rsplit('.').next().is_some_and(|field| exact.contains(&field))
+}

@@ -1,0 +1,83 @@
+//! What `stale` prints.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::super::check::line;
+use super::super::terminal::{self, Cell, RED, YELLOW};
+use super::compare::{Difference, Found, State};
+use crate::changes::Change;
+use crate::review::response::printable;
+
+const COLUMNS: [&str; 6] = ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"];
+
+/// One line a pod and runtime.
+pub(super) fn table(stale: &[Found], colours: bool) -> String {
+    let mut rows = Vec::new();
+    for Found { namespace, name, runtimes, .. } in stale {
+        for Difference { runtime, state, then, now } in runtimes {
+            let colour = if *state == State::Removed { RED } else { YELLOW };
+            let revision = |revision: &Option<String>| {
+                Cell::plain(revision.as_deref().map_or_else(|| "-".to_owned(), printable))
+            };
+            rows.push(vec![
+                Cell::plain(printable(namespace)),
+                Cell::plain(printable(name)),
+                Cell::plain(printable(runtime)),
+                Cell::coloured(state.as_str(), colour),
+                revision(then),
+                revision(now),
+            ]);
+        }
+    }
+    terminal::table(&COLUMNS, &rows, colours)
+}
+
+/// What a new pod would have instead.
+pub(super) fn diff(stale: &[Found], colours: bool) -> String {
+    let mut out = String::new();
+    for (index, Found { place, runtimes, reasons, changes, .. }) in stale.iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        let runtimes: Vec<String> = runtimes.iter().map(described).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}: {}", printable(place), printable(&runtimes.join(", ")));
+        for reason in reasons {
+            let _ = writeln!(out, "  a new pod would be denied: {reason}");
+        }
+        for change in changes {
+            out.push_str(&line(&change.to_string(), colours));
+        }
+    }
+    out
+}
+
+fn described(difference: &Difference) -> String {
+    let Difference { runtime, state, then, now } = difference;
+    match (then, now) {
+        (Some(then), Some(now)) => format!("{runtime} {} ({then} -> {now})", state.as_str()),
+        _ => format!("{runtime} {}", state.as_str()),
+    }
+}
+
+/// One object for machines.
+pub(super) fn json(stale: &[Found], pods: usize) -> String {
+    let stale: Vec<Value> = stale
+        .iter()
+        .map(|found| {
+            let Found { place, namespace, name, runtimes, reasons, changes } = found;
+            let runtimes: Vec<Value> = runtimes
+                .iter()
+                .map(|Difference { runtime, state, then, now }| {
+                    json!({"runtime": runtime, "state": state.as_str(), "then": then, "now": now})
+                })
+                .collect();
+            let fields: Vec<Value> = changes.iter().map(Change::json).collect();
+            json!({"place": place, "namespace": namespace, "name": name, "runtimes": runtimes,
+                "reasons": reasons, "fields": fields})
+        })
+        .collect();
+    format!("{:#}\n", json!({"pods": pods, "stale": stale}))
+}
