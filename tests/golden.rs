@@ -130,6 +130,7 @@ impl Case {
         if let Some(patch) = &answered.patch {
             let after = apply(&pod, patch);
             let again = post(review(&after).to_string().as_bytes(), &config, &settings);
+            assert_eq!(again.response["allowed"], true, "{}: then it is denied", self.folder.display());
             assert!(again.patch.is_none(), "{}: injecting again changes it", self.folder.display());
             files.insert("patch.json", lines(patch));
             files.insert("after.yaml", yaml::to_string(&after));
