@@ -13,9 +13,11 @@ mod main_container;
 mod metadata;
 mod volume;
 
+use serde_json::value::RawValue;
+
 use crate::config::{Runtime, Volume};
 use crate::patch::{List, Op, Operation, Path, Value};
-use crate::pod::{Pod, ShapeError};
+use crate::pod::{Named, Pod, ShapeError};
 use decision::{Action, Cause, Decision, Field};
 use main_container::MainContainer;
 
@@ -101,6 +103,8 @@ struct Injection<'p, 'a> {
     runtimes: &'p [&'a Runtime],
     options: Options,
     mains: Vec<MainContainer<'p, 'a>>,
+    /// The volumes of the pod, by name.
+    pod_volumes: Vec<(Named<'p>, &'p RawValue)>,
     /// The volumes that privileged containers keep to themselves, each with the runtime that brings it.
     own: Vec<(&'a Volume, &'a Runtime)>,
     /// Pod containers, by list and index, that hold exactly what a runtime brings and may mount those.
@@ -133,6 +137,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             runtimes,
             options,
             mains: Vec::new(),
+            pod_volumes: Vec::new(),
             own: volume::own_volumes(runtimes),
             ours: Vec::new(),
             refused: Vec::new(),
@@ -151,6 +156,7 @@ impl<'p, 'a> Injection<'p, 'a> {
         if self.pod.containers().is_empty() {
             return Err(ShapeError::new("spec.containers", "is empty; a pod has at least one container"));
         }
+        self.read_pod_volumes()?;
         self.metadata()?;
         self.containers()?;
         self.volumes()?;

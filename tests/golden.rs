@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use engine::webhook::{Answered, apply, post, review};
 use sandbox_injector::config::Config;
+use sandbox_injector::config::finding::Code;
 use sandbox_injector::config::source::Source;
 use sandbox_injector::inject::OnConflict;
 use sandbox_injector::review::verdict::{Outcome, Settings};
@@ -235,6 +236,27 @@ fn every_case_comes_out_as_written_down() {
         "{}\n{} files differ; `UPDATE_GOLDEN=1 cargo test --test golden` rewrites them",
         wrong.join("\n"),
         wrong.len()
+    );
+}
+
+/// Each is told once, and none of them stops a load.
+#[test]
+fn fields_of_a_newer_kubernetes_are_warned_of() {
+    let config = Case::named("unknown-fields").config();
+    let told: Vec<(Code, &str)> = config
+        .warnings()
+        .iter()
+        .map(|finding| (finding.code, finding.path.as_str()))
+        .filter(|(code, _)| *code == Code::NewField)
+        .collect();
+    let new = |path| (Code::NewField, path);
+    assert_eq!(
+        told,
+        [
+            new("$.mainContainer.env[0].futureEnvField"),
+            new("$.csiSidecar[0].futureContainerField"),
+            new("$.volume[0].futureSource")
+        ]
     );
 }
 

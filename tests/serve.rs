@@ -1,5 +1,7 @@
 //! `serve` as it runs in a cluster: the binary, real TLS, a mounted configuration, recorded reviews.
 
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
 mod support;
 
 use std::{fs, time::Duration};

@@ -45,8 +45,7 @@ impl<'a> Injection<'_, 'a> {
     ) -> Result<bool, ShapeError> {
         let name = container.item.identity.as_str();
         let field = field(list, name);
-        // A look-alike with something of its own would bring a tenant's process to a privileged one.
-        let exact = container.privileged || self.mounts_own_volume(container);
+        let exact = self.is_exact(container);
         let extras = if exact { Extras::Refused } else { Extras::Allowed };
         if let Some((found_list, index)) = self.find_container(name, list) {
             let at = format!("{}[{index}]", field_path(found_list));
@@ -105,8 +104,11 @@ impl<'a> Injection<'_, 'a> {
         }
     }
 
-    fn mounts_own_volume(&self, container: &Container) -> bool {
-        self.own.iter().any(|(volume, _)| container.volumes.contains(&volume.item.identity))
+    /// Whether a container of the pod must be this one and nothing more. A look-alike with something of its own
+    /// would bring a tenant's process next to a privileged one.
+    pub(super) fn is_exact(&self, container: &Container) -> bool {
+        let mut own = self.own.iter().map(|(volume, _)| &volume.item.identity);
+        container.privileged || own.any(|name| container.volumes.contains(name))
     }
 
     /// Remembers a container that is in the pod as the configuration has it.
@@ -181,7 +183,7 @@ impl<'a> Injection<'_, 'a> {
         if mount != json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}) {
             return Ok(false);
         }
-        Ok(self.pod_volume(name)?.is_some_and(|(_, volume)| is_token_volume(&volume)))
+        Ok(self.pod_volume(name)?.is_some_and(|volume| is_token_volume(&volume)))
     }
 }
 

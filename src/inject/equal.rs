@@ -49,7 +49,7 @@ fn compare(
                     if kind == Kind::Container && field == "image" && same_image(wanted, found) {
                         return;
                     }
-                    compare(kind.child(field), Some(wanted), found, extras, path, out);
+                    compare(kind.child(field), Some(wanted), found, below(kind, field, extras), path, out);
                 });
             }
             for (field, found) in found.iter().filter(|(field, _)| !wanted.contains_key(*field)) {
@@ -57,7 +57,8 @@ fn compare(
                 within(path, field, kind == Kind::Amounts, |path| match child {
                     // Of amounts it depends on which; the object around them says nothing by itself.
                     Kind::Resources | Kind::Amounts => {
-                        compare(child, Some(&Value::Object(Map::new())), Some(found), extras, path, out);
+                        let nothing = Value::Object(Map::new());
+                        compare(child, Some(&nothing), Some(found), below(kind, field, extras), path, out);
                     }
                     _ if extra_counts(kind, field, extras) => out.push(path.clone()),
                     _ => {}
@@ -111,6 +112,11 @@ fn inside(kind: Kind, extras: Extras) -> Extras {
         Kind::Env | Kind::Mount | Kind::Device | Kind::SecurityContext | Kind::Hook => Extras::Refused,
         _ => extras,
     }
+}
+
+/// Whether extras count under a field of an object: the API server copies limits to requests.
+fn below(kind: Kind, field: &str, extras: Extras) -> Extras {
+    if kind == Kind::Resources && field == "requests" { Extras::Allowed } else { extras }
 }
 
 fn extra_counts(kind: Kind, field: &str, extras: Extras) -> bool {
@@ -240,6 +246,9 @@ mod tests {
         let found =
             json!({"name": "c", "resources": {"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}}});
         assert!(diff(Kind::Container, wanted.clone(), found, Extras::Refused).is_empty());
+        let device = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}}});
+        let found = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}, "requests": {"a.b/gpu": 1}}});
+        assert!(diff(Kind::Container, device, found, Extras::Refused).is_empty());
         let found = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}, "claims": [{"name": "x"}]}});
         assert!(diff(Kind::Container, wanted.clone(), found.clone(), Extras::Allowed).is_empty());
         assert_eq!(

@@ -38,7 +38,7 @@ impl<'a> Injection<'_, 'a> {
                 let Some(hook) = hook_of(runtime, name) else { continue };
                 match first {
                     Some((other, owner)) => {
-                        self.second_hook(runtime, hook, other, owner, Field::Hook(index, name))
+                        self.second_hook(runtime, hook, other, owner, Field::Hook(index, name));
                     }
                     None => {
                         first = Some((hook, runtime));
@@ -84,7 +84,7 @@ impl<'a> Injection<'_, 'a> {
         let pod_command = exec_command(found);
         match (&hook.exec, pod_command) {
             (Some((argv, _)), Some(pod)) if same_command(argv, &pod) => {
-                self.decide(runtime, field, Action::Unchanged)
+                self.decide(runtime, field, Action::Unchanged);
             }
             (Some((_, chain)), Some(pod)) if chain.is_in(&pod) => {
                 let why = Some("already chained".to_owned());

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::decision::{Action, Field};
 use super::equal::{Extras, differences};
 use super::{Additions, Injection, differs_in};
-use crate::config::{Item, Runtime};
+use crate::config::{Container, Item, Runtime};
 use crate::normal::{Kind, clean_path, normal};
 use crate::patch::List;
 use crate::pod::{self, Named, ShapeError, VolumeMount};
@@ -69,11 +69,13 @@ impl<'a> Injection<'_, 'a> {
         let containers = self.pod.containers();
         let position = |name: &str| containers.iter().position(|container| *container.name == *name);
         let Some(wanted) = runtime.main.name.as_deref() else {
-            let named = self.pod.annotation(DEFAULT_CONTAINER)?.and_then(|name| position(&name));
-            return Ok(Some(named.unwrap_or(0)));
+            let named = self.pod.annotation(DEFAULT_CONTAINER)?;
+            let named = named.filter(|name| self.brought(name).is_none()).and_then(|name| position(&name));
+            let own = || containers.iter().position(|container| self.brought(&container.name).is_none());
+            return Ok(self.unless_exact(runtime, named.or_else(own).unwrap_or(0)));
         };
         if let Some(index) = position(wanted) {
-            return Ok(Some(index));
+            return Ok(self.unless_exact(runtime, index));
         }
         const SHOWN: usize = 10;
         let names: Vec<String> =
@@ -83,6 +85,24 @@ impl<'a> Injection<'_, 'a> {
         let mend = "name one of the pod's containers so, or leave the name empty in the configuration";
         self.deny(runtime, Field::Container(wanted), "spec.containers".to_owned(), why, mend);
         Ok(None)
+    }
+
+    /// The container of that name that a runtime brings: once it is injected it must not be taken for the pod's
+    /// own, or the next round would see another main container.
+    fn brought(&self, name: &str) -> Option<&'a Container> {
+        let mut brought = self.runtimes.iter().flat_map(|runtime| &runtime.containers);
+        brought.find(|container| container.item.identity == name)
+    }
+
+    /// No main container is one that must hold exactly what a runtime brings.
+    fn unless_exact(&mut self, runtime: &'a Runtime, index: usize) -> Option<usize> {
+        let brought = self.pod.containers().get(index).and_then(|container| self.brought(&container.name));
+        let Some(exact) = brought.filter(|container| self.is_exact(container)) else { return Some(index) };
+        let name = exact.item.identity.as_str();
+        let why = format!("container {name:?} is a privileged runtime's and cannot be the main one");
+        let mend = "give the pod a container of its own";
+        self.deny(runtime, Field::Container(name), format!("spec.containers[{index}]"), why, mend);
+        None
     }
 
     fn env(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {

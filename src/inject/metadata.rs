@@ -50,11 +50,11 @@ impl<'a> Injection<'_, 'a> {
                 match (found, earlier) {
                     (Some(found), _) if *found == *value => self.decide(runtime, field, Action::Unchanged),
                     (None, Some(earlier)) if *earlier == *value => {
-                        self.decide(runtime, field, Action::Unchanged)
+                        self.decide(runtime, field, Action::Unchanged);
                     }
                     (Some(_), _) => self.keep(runtime, field, "the pod has another value".to_owned()),
                     (None, Some(_)) => {
-                        self.keep(runtime, field, "another runtime sets another value".to_owned())
+                        self.keep(runtime, field, "another runtime sets another value".to_owned());
                     }
                     (None, None) => {
                         added.push((key, Cow::Borrowed(value)));

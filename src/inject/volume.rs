@@ -8,18 +8,17 @@ use super::{Additions, Injection, container, differs_in};
 use crate::config::{Runtime, Volume};
 use crate::normal::{Kind, normal};
 use crate::patch::List;
-use crate::pod::{self, Named, ShapeError, VolumeMount};
+use crate::pod::{self, ShapeError, VolumeMount};
 
-impl<'a> Injection<'_, 'a> {
+impl<'p, 'a> Injection<'p, 'a> {
     /// Needs to know which containers are in the pod as the configuration has them.
     pub(super) fn volumes(&mut self) -> Result<(), ShapeError> {
-        let names: Vec<Named<'_>> = pod::list(self.pod.spec.volumes, || "spec.volumes".to_owned())?;
         let mut added: Vec<(&'a Volume, &'a Runtime)> = Vec::new();
         for runtime in self.runtimes.iter().copied() {
             for volume in &runtime.volumes {
                 let name = volume.item.identity.as_str();
                 let field = Field::Volume(name);
-                if let Some(index) = names.iter().position(|other| other.name() == name) {
+                if let Some(index) = self.pod_volumes.iter().position(|(other, _)| other.name() == name) {
                     self.found_volume(runtime, volume, index)?;
                 } else if let Some((other, owner)) =
                     added.iter().find(|(other, _)| other.item.identity == name)
@@ -40,7 +39,7 @@ impl<'a> Injection<'_, 'a> {
                 }
             }
         }
-        self.borrowed_volumes(&names);
+        self.borrowed_volumes();
         let items = added.iter().map(|(volume, _)| volume.item.json.as_str()).collect();
         let exists = self.pod.spec.volumes.is_some_and(|raw| raw.get() != "null");
         self.emit(Additions { list: List::Volumes, exists, items });
@@ -56,16 +55,22 @@ impl<'a> Injection<'_, 'a> {
         let name = volume.item.identity.as_str();
         let field = Field::Volume(name);
         let extras = if is_guarded(volume, self.runtimes) { Extras::Refused } else { Extras::Allowed };
-        let found = self.pod_volume(name)?.and_then(|(_, found)| normal(Kind::Volume, &found));
+        let found = self.pod_volume(name)?.and_then(|found| normal(Kind::Volume, &found));
         let different = differences(Kind::Volume, volume.item.normal.as_ref(), found.as_ref(), extras);
         if different.is_empty() {
             self.decide(runtime, field, Action::Unchanged);
             return Ok(());
         }
         let at = format!("spec.volumes[{index}]");
-        let mounted =
-            self.privileged.iter().find(|container| container.volumes.iter().any(|other| other == name));
-        if let Some(container) = mounted {
+        // What an earlier runtime brought, in an earlier round, is no tenant's.
+        let first = self.runtimes.iter().flat_map(|other| &other.volumes).find(|v| v.item.identity == name);
+        let is_tenants = first.is_none_or(|first| {
+            let normals = (first.item.normal.as_ref(), found.as_ref());
+            !differences(Kind::Volume, normals.0, normals.1, Extras::Refused).is_empty()
+        });
+        let mut mounting = self.privileged.iter();
+        let mounting = mounting.find(|container| is_tenants && container.volumes.iter().any(|v| v == name));
+        if let Some(container) = mounting {
             let container = &container.item.identity;
             let why = format!(
                 "{} from the volume {name:?} that the privileged container {container:?} mounts",
@@ -79,29 +84,38 @@ impl<'a> Injection<'_, 'a> {
         Ok(())
     }
 
-    /// The index and JSON of a volume of the pod.
-    pub(super) fn pod_volume(&self, name: &str) -> Result<Option<(usize, serde_json::Value)>, ShapeError> {
-        let volumes: Vec<&RawValue> = pod::list(self.pod.spec.volumes, || "spec.volumes".to_owned())?;
-        for (index, raw) in volumes.into_iter().enumerate() {
-            let wrong = |error: serde_json::Error| {
-                ShapeError::new(format!("spec.volumes[{index}]"), pod::reason(&error))
-            };
-            let named: Named<'_> = serde_json::from_str(raw.get()).map_err(wrong)?;
-            if named.name() == name {
-                return Ok(Some((index, serde_json::from_str(raw.get()).map_err(wrong)?)));
-            }
+    /// Reads the names of the pod's volumes, once for all that ask for them.
+    pub(super) fn read_pod_volumes(&mut self) -> Result<(), ShapeError> {
+        let raw: Vec<&RawValue> = pod::list(self.pod.spec.volumes, || "spec.volumes".to_owned())?;
+        let named = |(index, raw): (usize, &'p RawValue)| match serde_json::from_str(raw.get()) {
+            Ok(named) => Ok((named, raw)),
+            Err(error) => Err(ShapeError::new(format!("spec.volumes[{index}]"), pod::reason(&error))),
+        };
+        self.pod_volumes = raw.into_iter().enumerate().map(named).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// The JSON of a volume of the pod.
+    pub(super) fn pod_volume(&self, name: &str) -> Result<Option<serde_json::Value>, ShapeError> {
+        let position = self.pod_volumes.iter().position(|(other, _)| other.name() == name);
+        let Some((index, (_, raw))) = position.and_then(|index| Some((index, self.pod_volumes.get(index)?)))
+        else {
+            return Ok(None);
+        };
+        match serde_json::from_str(raw.get()) {
+            Ok(volume) => Ok(Some(volume)),
+            Err(error) => Err(ShapeError::new(format!("spec.volumes[{index}]"), pod::reason(&error))),
         }
-        Ok(None)
     }
 
     /// What was injected must hold together: each mount has a volume, and a privileged mount has one that a
     /// runtime brought.
-    fn borrowed_volumes(&mut self, names: &[Named<'_>]) {
+    fn borrowed_volumes(&mut self) {
         for runtime in self.runtimes.iter().copied() {
             for borrowed in &runtime.borrowed_volumes {
                 let from_runtimes = self.runtimes.iter().flat_map(|other| &other.volumes);
                 let brought = from_runtimes.into_iter().any(|volume| volume.item.identity == borrowed.volume);
-                let in_pod = names.iter().any(|other| other.name() == borrowed.volume);
+                let in_pod = self.pod_volumes.iter().any(|(other, _)| other.name() == borrowed.volume);
                 if brought || (in_pod && !borrowed.privileged) {
                     continue;
                 }

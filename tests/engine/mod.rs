@@ -9,4 +9,10 @@
     reason = "a test that cannot go on should say so"
 )]
 
+pub mod apiserver;
+pub mod generate;
+pub mod model;
+pub mod oracle;
+pub mod paths;
+pub mod same;
 pub mod webhook;

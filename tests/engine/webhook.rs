@@ -5,8 +5,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandbox_injector::config::Config;
+use sandbox_injector::review;
 use sandbox_injector::review::verdict::{Settings, Verdict};
-use sandbox_injector::review::{self};
 use sandbox_injector::runtimes::NoLookups;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ pub fn review(pod: &Value) -> Value {
             "uid": UID,
             "kind": {"group": "", "version": "v1", "kind": "Pod"},
             "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "name": pod["metadata"]["name"],
+            "name": pod["metadata"]["name"].as_str(),
             "namespace": pod["metadata"]["namespace"].as_str().unwrap_or("default"),
             "operation": "CREATE",
             "userInfo": {"username": "system:serviceaccount:sandbox-system:controller"},
