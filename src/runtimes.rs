@@ -67,6 +67,15 @@ impl FromStr for PodLabel {
     }
 }
 
+impl fmt::Display for PodLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
+
 /// `--default-runtimes`: a list, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefaultRuntimes(pub Vec<String>);

@@ -62,60 +62,46 @@ impl<L: Lookup> Webhook<L> {
         }
         let runtimes = runtimes.iter().map(|runtime| runtime.name.as_str()).collect::<Vec<_>>().join(",");
         let decided_by = decided_by.map_or("-", |by| by.as_str());
-        let outcome_name = counted.as_str();
+        // The words of every other report; what is counted apart from them is in the metrics.
+        let said = outcome.as_str();
+        let enforced = !self.settings.report_only;
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let count = |action| verdict.decisions().iter().filter(|decision| decision.action == action).count();
         match outcome {
             // Pods that are none of our business are many.
             Outcome::Passed(why @ (Passed::NotPod | Passed::NotSandbox)) => {
-                tracing::debug!(
-                    outcome = outcome_name,
-                    why = why.as_str(),
-                    namespace,
-                    name,
-                    uid,
-                    micros,
-                    "review"
-                );
+                let why = why.as_str();
+                tracing::debug!(outcome = said, why, namespace, name, uid, micros, "review");
             }
             Outcome::Passed(why) => {
                 let why = why.as_str();
-                tracing::info!(
-                    outcome = outcome_name,
-                    why,
-                    namespace,
-                    name,
-                    uid,
-                    decided_by,
-                    micros,
-                    "review"
-                );
+                tracing::info!(outcome = said, why, namespace, name, uid, decided_by, micros, "review");
             }
-            Outcome::Injected(plan) => {
-                let count =
-                    |action| plan.decisions.iter().filter(|decision| decision.action == action).count();
-                tracing::info!(
-                    outcome = outcome_name,
-                    namespace,
-                    name,
-                    uid,
-                    decided_by,
-                    runtimes,
-                    added = count(Action::Added),
-                    unchanged = count(Action::Unchanged),
-                    chained = count(Action::Chained),
-                    kept = count(Action::Kept),
-                    micros,
-                    "review"
-                );
-            }
+            Outcome::Injected(_) => tracing::info!(
+                outcome = said,
+                enforced,
+                namespace,
+                name,
+                uid,
+                decided_by,
+                runtimes,
+                added = count(Action::Added),
+                unchanged = count(Action::Unchanged),
+                chained = count(Action::Chained),
+                kept = count(Action::Kept),
+                micros,
+                "review"
+            ),
             Outcome::Denied(denied) => tracing::warn!(
-                outcome = outcome_name,
+                outcome = said,
+                enforced,
                 namespace,
                 name,
                 uid,
                 decided_by,
                 runtimes,
                 code = denied.code,
+                conflict = count(Action::Conflict),
                 why = denied.lines().collect::<Vec<_>>().join("; "),
                 micros,
                 "review"

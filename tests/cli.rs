@@ -272,7 +272,7 @@ fn a_taken_port_is_named_with_its_flag() {
 
 #[test]
 fn help_has_examples_and_unknown_flags_are_an_exit_2() {
-    for verb in ["serve", "dry-run"] {
+    for verb in ["serve", "dry-run", "check", "stale"] {
         let help = run(&[verb, "--help"]);
         assert_code(&help, 0);
         assert!(stdout(&help).contains("Examples:"), "{verb}");

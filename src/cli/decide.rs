@@ -96,13 +96,3 @@ pub(super) fn after(pod: &Value, operations: &str) -> Result<Value, Failure> {
     json_patch::patch(&mut pod, &patch)?;
     Ok(pod)
 }
-
-/// The word for what becomes of a pod, the same in every report.
-pub(super) fn word(verdict: &Verdict<'_>) -> &'static str {
-    match &verdict.outcome {
-        Outcome::Passed(_) => "ignored",
-        Outcome::Injected(plan) if plan.operations.is_empty() => "unchanged",
-        Outcome::Injected(_) => "injected",
-        Outcome::Denied(_) => "denied",
-    }
-}

@@ -56,6 +56,18 @@ pub enum Outcome<'c> {
     Denied(Denied<'c>),
 }
 
+impl Outcome<'_> {
+    /// The word for it in every report.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Outcome::Passed(_) => "ignored",
+            Outcome::Injected(plan) if plan.operations.is_empty() => "unchanged",
+            Outcome::Injected(_) => "injected",
+            Outcome::Denied(_) => "denied",
+        }
+    }
+}
+
 /// Why a pod is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passed {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::decide::{Declared, after, decide, operations, word};
+use super::super::decide::{Declared, after, decide, operations};
 use super::Failure;
 use crate::changes::{Change, changes};
 use crate::cluster::Lookups;
@@ -122,5 +122,5 @@ async fn made(
         Outcome::Denied(denied) => denied.lines().collect(),
         _ => Vec::new(),
     };
-    Ok(Made { outcome: word(&verdict), pod: after(&subject.pod, &operations(&verdict))?, reasons })
+    Ok(Made { outcome: verdict.outcome.as_str(), pod: after(&subject.pod, &operations(&verdict))?, reasons })
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::decide::word;
+use super::super::decide::operations;
+use crate::inject::STATUS_ANNOTATION;
 use crate::inject::decision::Action;
 use crate::review::response::printable;
 use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
@@ -27,7 +28,7 @@ pub(super) fn explain(
     settings: &Settings,
 ) -> Explained {
     let name = if subject.origin.name.is_empty() { "(no name)" } else { &subject.origin.name };
-    let outcome = word(verdict);
+    let outcome = verdict.outcome.as_str();
     let runtimes: Vec<&str> = verdict.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
     let by = verdict.decided_by.map_or(String::new(), |by| {
         let runtimes = if runtimes.is_empty() { "none".to_owned() } else { runtimes.join(", ") };
@@ -37,16 +38,19 @@ pub(super) fn explain(
     let mut notes = Vec::new();
     match &verdict.outcome {
         Outcome::Passed(Passed::NotSandbox) => {
-            let labels: Vec<String> = SYSTEM_LABELS
-                .iter()
-                .map(|(_, key, value)| {
-                    value.map_or_else(|| (*key).to_owned(), |value| format!("{key}={value}"))
-                })
-                .collect();
+            let known = SYSTEM_LABELS.iter().map(|(_, key, value)| {
+                value.map_or_else(|| (*key).to_owned(), |value| format!("{key}={value}"))
+            });
+            let labels: Vec<String> =
+                known.chain(settings.rules.pod_labels.iter().map(ToString::to_string)).collect();
             notes.push(format!("It has no sandbox label; one of these would count: {}.", labels.join(", ")));
         }
         Outcome::Passed(why) => notes.push(format!("Nothing is injected: {}.", why.as_str())),
         Outcome::Denied(denied) => notes.extend(denied.lines()),
+        // The mark is no item that a runtime asks for.
+        Outcome::Injected(_) if operations(verdict).contains("sandbox-injector.io") => {
+            notes.push(format!("It is marked by the annotation {STATUS_ANNOTATION}."));
+        }
         Outcome::Injected(_) => {}
     }
     let privileged = verdict.runtimes.iter().any(|runtime| !runtime.privileged.is_empty());
