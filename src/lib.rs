@@ -30,6 +30,7 @@
 //! | 6 | [`cli`] | a thin file a verb; exit codes |
 //! | 5 | [`server`], [`webhook`] | sockets, TLS, limits; reviews answered, counted, logged |
 //! | 4 | [`review`], [`validate`] | bytes to verdict to bytes, without sockets |
+//! | 4 | [`cluster`] | look-ups, the watched ConfigMap, the node's region |
 //! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
 //! | 3 | [`uninject`], [`changes`] | what was injected taken out again, and what differs: for comparisons |
 //! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
