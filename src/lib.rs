@@ -34,7 +34,7 @@
 //! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
 //! | 3 | [`uninject`], [`changes`] | what was injected taken out again, and what differs: for comparisons |
 //! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
-//! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`yaml`] | views, normal forms and formats |
+//! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`printable`], [`yaml`] | views, normal forms and formats |
 //! | 1 | [`watch`], [`readiness`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; gates; counters; logging; certificates |
 
 pub mod certs;
@@ -51,6 +51,7 @@ pub mod patch;
 pub mod pattern;
 pub mod pod;
 pub mod policy;
+pub mod printable;
 pub mod quantity;
 pub mod readiness;
 pub mod review;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::verdict::{Denied, Outcome, Verdict};
 use crate::patch::{self, write_text};
+use crate::printable::printable;
 
 /// The API server drops a warning with a control character and cuts long ones; this many characters are kept.
 const WARNING_CHARS: usize = 120;
@@ -158,11 +159,6 @@ fn write_audit_annotations(verdict: &Verdict<'_>, out: &mut Vec<u8>) {
         write_text(&plan.kept().to_string(), out);
     }
     out.push(b'}');
-}
-
-/// Text that may hold a tenant's words, without what a terminal or the API server would choke on.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
 fn cut(warning: &str) -> String {

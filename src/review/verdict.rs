@@ -2,12 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::response::printable;
 use crate::config::{Config, Runtime};
 use crate::inject::decision::{Action, Cause, Decision};
 use crate::inject::{self, Denial, Plan};
 use crate::pod::{Pod, ShapeError};
 use crate::policy::Policy;
+use crate::printable::printable;
 use crate::runtimes::{DecidedBy, Lookup, LookupError, Rules, Selection, SelectionError};
 
 /// The operator's settings: everything a decision depends on beside the pod and the configuration.

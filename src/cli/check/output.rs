@@ -8,7 +8,7 @@ use super::super::terminal::{Cell, GREEN, RED, YELLOW, table};
 use super::replay::{Different, Replay};
 use super::{Report, RuntimeReport};
 use crate::config::finding::{Finding, Severity};
-use crate::review::response::printable;
+use crate::printable::printable;
 
 /// Tables for people.
 pub(super) fn text(report: &Report, colours: bool) -> String {

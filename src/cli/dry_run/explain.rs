@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::super::decide::operations;
 use crate::inject::STATUS_ANNOTATION;
 use crate::inject::decision::Action;
-use crate::review::response::printable;
+use crate::printable::printable;
 use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
 use crate::runtimes::SYSTEM_LABELS;
 use crate::workload::Subject;

@@ -7,6 +7,7 @@ use super::super::decide::{after, operations};
 use super::super::terminal::{colours, complain, print};
 use super::explain::{self, Explained};
 use super::{Failure, Format};
+use crate::printable::printable;
 use crate::review::response;
 use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
 use crate::workload::{self, Subject};
@@ -79,7 +80,7 @@ impl<'s> Report<'s> {
         }
         if let Outcome::Injected(plan) = &verdict.outcome {
             for warning in &plan.warnings {
-                complain(&format!("warning: {place}: {}", response::printable(warning)));
+                complain(&format!("warning: {place}: {}", printable(warning)));
             }
         }
         let operations = operations(verdict);

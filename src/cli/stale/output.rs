@@ -8,7 +8,7 @@ use super::super::check::line;
 use super::super::terminal::{self, Cell, RED, YELLOW};
 use super::compare::{Difference, Found, State};
 use crate::changes::Change;
-use crate::review::response::printable;
+use crate::printable::printable;
 
 const COLUMNS: [&str; 6] = ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"];
 
