@@ -1,6 +1,6 @@
 //! `serve` as it runs in a cluster: the binary, real TLS, a mounted configuration, recorded reviews.
 
-#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test is a panic")]
 
 mod support;
 
@@ -116,8 +116,11 @@ async fn a_mounted_configuration_is_followed_however_often_it_changes() {
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
     let complaints: Vec<String> =
         process.log().into_iter().filter(|line| line.contains("$.mainContainer.env[0].name")).collect();
-    assert!(
-        !complaints.is_empty() && complaints.iter().all(|line| line.contains('a')),
+    let [complaint] = complaints.as_slice() else { panic!("said once: {:?}", process.log()) };
+    assert!(complaint.contains("runtime=\"a\"") && complaint.contains("is missing"), "{complaint}");
+    assert_eq!(
+        process.log().iter().filter(|line| line.contains("the last good one stays in use")).count(),
+        1,
         "{:?}",
         process.log()
     );
@@ -239,6 +242,9 @@ async fn what_a_pod_holds_is_said_nowhere() {
             .filter(|line| line.contains("outcome=\"injected\"") || line.contains("\"outcome\":\"injected\""))
             .collect();
         assert_eq!(decisions.len(), 1, "one line a decision: {decisions:?}");
+        let scrape = process.scrape().await;
+        assert_eq!(scrape.value("sandbox_injector_conflicts_total", &[("runtime", "csi")]), 1.0);
+        assert_eq!(scrape.value("sandbox_injector_conflicts_total", &[("runtime", "agent-runtime")]), 1.0);
         if format == "json" {
             let line: Value = serde_json::from_str(&decisions[0]).unwrap();
             assert_eq!(

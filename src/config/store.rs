@@ -136,7 +136,8 @@ impl Store {
         let entries = match entries {
             Ok(entries) => entries,
             Err(reason) => {
-                self.refuse(reason);
+                let consequence = self.refuse(reason);
+                tracing::error!(reason, "configuration cannot be read; {consequence}");
                 return Taken::Unreadable(reason.clone());
             }
         };
@@ -160,8 +161,9 @@ impl Store {
             Err(rejected) => rejected,
         };
         let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        errors.for_each(log);
-        self.refuse(&rejected.to_string());
+        let errors = errors.inspect(|finding| log(finding)).count();
+        let consequence = self.refuse(&rejected.to_string());
+        tracing::error!(errors, "configuration refused; {consequence}");
         Taken::Refused(rejected)
     }
 
@@ -180,14 +182,14 @@ impl Store {
         self.gate.ready();
     }
 
-    fn refuse(&self, reason: &str) {
+    /// Counts a refusal and says what it means for those who wait.
+    fn refuse(&self, reason: &str) -> &'static str {
         self.metrics.config_rejected();
         if self.current.load().is_some() {
-            tracing::error!(reason, "configuration refused; the last good one stays in use");
-        } else {
-            tracing::error!(reason, "configuration refused; not ready until there is a good one");
-            self.gate.not_ready(reason);
+            return "the last good one stays in use";
         }
+        self.gate.not_ready(reason);
+        "not ready until there is a good one"
     }
 }
 
