@@ -238,6 +238,7 @@ fn a_bad_configuration_names_key_path_and_mend() {
 
 #[rstest]
 #[case::region(&["--self-signed", "--region-id", "CN_Hangzhou"], "is no region")]
+#[case::no_identity(&["--region-id", "r"], "required arguments were not provided")]
 #[case::no_certificate(&["--tls-cert-dir", "/none", "--region-id", "r"], "no certificate: /none/tls.crt")]
 #[case::no_region(&["--self-signed"], "set --region-id or REGION_ID")]
 #[case::bad_file(&["--self-signed", "--config-file", POD], "is no ConfigMap")]

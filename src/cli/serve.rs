@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use kube::Client;
 use tokio::task::JoinSet;
 
@@ -78,9 +78,10 @@ pub(super) struct Serve {
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
+#[command(group = ArgGroup::new("identity").required(true).args(["tls_cert_dir", "self_signed"]))]
 struct TlsFlags {
     /// A mounted kubernetes.io/tls Secret (tls.crt, tls.key); picked up again when it changes
-    #[arg(long, value_name = "DIR", required_unless_present = "self_signed", conflicts_with = "self_signed")]
+    #[arg(long, value_name = "DIR")]
     tls_cert_dir: Option<PathBuf>,
     /// Make a certificate authority and a certificate in memory, for trying things out
     #[arg(long)]
