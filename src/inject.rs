@@ -89,6 +89,9 @@ impl From<ShapeError> for Cause {
     }
 }
 
+/// How many conflicts a denial lists. A configuration does not have that many; a pod that repeats one could.
+const MAX_CAUSES: usize = 256;
+
 /// The items that go to one list, and whether the pod has the list.
 #[derive(Debug)]
 struct Additions<'a> {
@@ -116,6 +119,7 @@ struct Injection<'p, 'a> {
     operations: Vec<Operation<'a>>,
     decisions: Vec<Decision<'a>>,
     causes: Vec<Cause>,
+    more_causes: usize,
     warnings: Vec<String>,
 }
 
@@ -145,6 +149,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             operations: Vec::with_capacity(8),
             decisions: Vec::with_capacity(expected.sum()),
             causes: Vec::new(),
+            more_causes: 0,
             warnings: Vec::new(),
         }
     }
@@ -169,7 +174,11 @@ impl<'p, 'a> Injection<'p, 'a> {
         Plan { operations: self.operations, decisions: self.decisions, warnings: self.warnings }
     }
 
-    fn into_denial(self) -> Denial<'a> {
+    fn into_denial(mut self) -> Denial<'a> {
+        if self.more_causes > 0 {
+            let message = format!("has {} more conflicts", self.more_causes);
+            self.causes.push(Cause { field: "spec".to_owned(), runtime: None, message });
+        }
         Denial { causes: self.causes, decisions: self.decisions }
     }
 
@@ -193,6 +202,10 @@ impl<'p, 'a> Injection<'p, 'a> {
 
     /// The pod is denied, whatever the operator chose.
     fn deny(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, mend: &str) {
+        if self.causes.len() >= MAX_CAUSES {
+            self.more_causes += 1;
+            return;
+        }
         let message = format!("{why}; {mend}");
         self.causes.push(Cause { field: at, runtime: Some(runtime.name.clone()), message });
         self.decisions.push(Decision {

@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A string of the input, borrowed where it holds no escape.
@@ -70,8 +71,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                // A container as the API server sends it has about ten fields.
-                let mut fields = Vec::with_capacity(12);
+                // Not reserved ahead: a body of many empty objects must not cost many times its size.
+                let mut fields = Vec::new();
                 while let Some(entry) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     fields.push(entry);
                 }
@@ -79,6 +80,36 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
         }
         deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// More items than any pod has; a list beyond that is refused, as each item costs more here than in the body.
+const MAX_ITEMS: usize = 10_000;
+
+/// A list of at most [`MAX_ITEMS`].
+#[derive(Debug)]
+pub struct List<T>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = List<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    if list.len() == MAX_ITEMS {
+                        return Err(Error::custom(format_args!("has more than {MAX_ITEMS} items")));
+                    }
+                    list.push(item);
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
     }
 }
 
@@ -150,7 +181,7 @@ pub struct Metadata<'a> {
     pub annotations: Option<Object<'a>>,
     /// The objects that own this pod; at most one of them controls it.
     #[serde(borrow, default)]
-    pub owner_references: Option<Vec<OwnerReference<'a>>>,
+    pub owner_references: Option<List<OwnerReference<'a>>>,
 }
 
 /// One of `metadata.ownerReferences`.
@@ -180,10 +211,10 @@ pub struct OwnerReference<'a> {
 pub struct Spec<'a> {
     /// Containers, each an object of raw fields.
     #[serde(borrow, default)]
-    pub containers: Option<Vec<Container<'a>>>,
+    pub containers: Option<List<Container<'a>>>,
     /// Init containers and native sidecars.
     #[serde(borrow, default)]
-    pub init_containers: Option<Vec<Container<'a>>>,
+    pub init_containers: Option<List<Container<'a>>>,
     /// The list of volumes, undecoded.
     #[serde(borrow, default)]
     pub volumes: Option<&'a RawValue>,
@@ -254,7 +285,10 @@ pub fn list<'a, T: Deserialize<'a>>(
     match raw {
         None => Ok(Vec::new()),
         Some(raw) if raw.get() == "null" => Ok(Vec::new()),
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|error| ShapeError::of(field(), &error)),
+        Some(raw) => match serde_json::from_str(raw.get()) {
+            Ok(List(items)) => Ok(items),
+            Err(error) => Err(ShapeError::of(field(), &error)),
+        },
     }
 }
 
@@ -271,17 +305,17 @@ impl<'a> Pod<'a> {
 
     /// `spec.containers`; empty where it is missing.
     pub fn containers(&self) -> &[Container<'a>] {
-        self.spec.containers.as_deref().unwrap_or_default()
+        self.spec.containers.as_ref().map(|list| list.0.as_slice()).unwrap_or_default()
     }
 
     /// `spec.initContainers`; empty where it is missing.
     pub fn init_containers(&self) -> &[Container<'a>] {
-        self.spec.init_containers.as_deref().unwrap_or_default()
+        self.spec.init_containers.as_ref().map(|list| list.0.as_slice()).unwrap_or_default()
     }
 
     /// The owner that manages this pod (`controller: true`).
     pub fn controller(&self) -> Option<&OwnerReference<'a>> {
-        self.metadata.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
+        self.metadata.owner_references.as_ref()?.0.iter().find(|owner| owner.controller == Some(true))
     }
 }
 
@@ -328,5 +362,22 @@ mod tests {
         assert!(pod.annotation("a").unwrap().is_none());
         assert!(pod.containers().is_empty());
         assert!(list::<Named>(pod.spec.volumes, || "spec.volumes".into()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_list_is_bounded() {
+        let containers = |count: usize| {
+            format!(r#"{{"metadata":{{}},"spec":{{"containers":[{}{{}}]}}}}"#, "{},".repeat(count - 1))
+        };
+        assert_eq!(
+            serde_json::from_str::<Pod>(&containers(MAX_ITEMS)).unwrap().containers().len(),
+            MAX_ITEMS
+        );
+        let error = serde_json::from_str::<Pod>(&containers(MAX_ITEMS + 1)).unwrap_err();
+        assert_eq!(reason(&error), "has more than 10000 items");
+        let volumes = format!("[{}{{}}]", "{},".repeat(MAX_ITEMS));
+        let raw: &RawValue = serde_json::from_str(&volumes).unwrap();
+        let error = list::<Named>(Some(raw), || "spec.volumes".into()).unwrap_err();
+        assert_eq!(error.to_string(), "spec.volumes: has more than 10000 items");
     }
 }

@@ -301,8 +301,18 @@ impl Rules {
 
     /// Whether an object that cannot be read as a pod carries one of the labels, as far as can be told.
     pub fn may_be_sandbox(&self, object: &str) -> bool {
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(object) else { return true };
-        let labels = &value["metadata"]["labels"];
+        /// The labels alone: the rest may be of any shape and size.
+        #[derive(serde::Deserialize)]
+        struct Labelled {
+            #[serde(default)]
+            metadata: Labels,
+        }
+        #[derive(Default, serde::Deserialize)]
+        struct Labels {
+            #[serde(default)]
+            labels: serde_json::Value,
+        }
+        let Ok(Labelled { metadata: Labels { labels } }) = serde_json::from_str(object) else { return true };
         let Some(labels) = labels.as_object() else { return !labels.is_null() };
         let matches = |key: &str, wanted: Option<&str>| {
             labels.get(key).is_some_and(|found| {

@@ -204,11 +204,7 @@ fn a_pod_of_the_wrong_shape_is_denied_with_its_field() {
         "{apiVersion: v1, kind: Pod, metadata: {name: a, labels: {agents.kruise.io/sandbox-pool: p}}, spec: {containers: 5}}",
     );
     assert_code(&output, 1);
-    assert!(
-        stderr(&output).contains("spec.containers: must be a sequence, not integer"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("spec.containers: must be a list, not integer"), "{}", stderr(&output));
     let empty = stdin(
         &[],
         "{apiVersion: v1, kind: Pod, metadata: {name: a, labels: {agents.kruise.io/sandbox-pool: p}}, spec: {}}",

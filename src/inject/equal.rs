@@ -2,6 +2,8 @@
 //!
 //! Both sides come as normal forms, so spelling is no difference here. Answers are field names, never values.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use crate::normal::Kind;
@@ -83,22 +85,21 @@ fn by_identity(
     out: &mut Vec<String>,
 ) {
     // A port number may be there once for each protocol.
-    let same = |one: &Value, other: &Value| {
-        one.get(identity) == other.get(identity)
-            && (kind != Kind::Port || one.get("protocol") == other.get("protocol"))
+    let key = |item: &'_ Value| {
+        (item.get(identity).cloned(), item.get("protocol").filter(|_| kind == Kind::Port).cloned())
     };
-    // Of several items under one identity the last one is in force, as the kubelet reads env.
-    let find = |list: &[Value], item: &Value| list.iter().rev().find(|other| same(other, item)).cloned();
+    // Of several items under one identity the last one is in force, as the kubelet reads env. A map, because a
+    // tenant may write a list of any length.
+    let in_force: HashMap<_, &Value> = found.iter().map(|item| (key(item), item)).collect();
     for item in wanted {
-        let found = find(found, item);
-        element(path, item.get(identity), |path| {
-            compare(kind, Some(item), found.as_ref(), extras, path, out);
-        });
+        let found = in_force.get(&key(item)).copied();
+        element(path, item.get(identity), |path| compare(kind, Some(item), found, extras, path, out));
     }
     if extras == Extras::Refused {
-        for (index, item) in found.iter().enumerate() {
-            let repeated = found[..index].iter().any(|other| same(other, item));
-            if repeated || find(wanted, item).is_none() {
+        let mut left: HashSet<_> = wanted.iter().map(key).collect();
+        for item in found {
+            // Each that is wanted may be there once.
+            if !left.remove(&key(item)) {
                 element(path, item.get(identity), |path| out.push(path.clone()));
             }
         }
@@ -291,5 +292,15 @@ mod tests {
         let wanted = json!({"name": "c", "resources": {"limits": {"cpu": "1"}}});
         let found = json!({"name": "c", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}});
         assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["resources.limits[cpu]"]);
+    }
+
+    #[test]
+    fn a_list_of_any_length_is_compared_in_one_go() {
+        let variables = |count: usize| -> Vec<Value> {
+            (0..count).map(|number| json!({"name": format!("V{number}"), "value": "x"})).collect()
+        };
+        let wanted = json!({"name": "c", "env": variables(10)});
+        let found = json!({"name": "c", "env": variables(50_000)});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused).len(), 49_990);
     }
 }
