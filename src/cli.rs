@@ -58,6 +58,11 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
+/// Runs a verb that asks a cluster, or might.
+fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
+}
+
 /// Exit code 1: done, and the answer is no.
 const NEGATIVE: u8 = 1;
 /// Exit code 2: could not be done.

@@ -149,6 +149,10 @@ pub fn reason(error: &serde_json::Error) -> String {
     }
 }
 
+/// The annotation by which a pod says which of its containers is the main one
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-default-container>).
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
 /// A pod as it arrives at admission, before any change.
 #[derive(Debug, serde::Deserialize)]
 pub struct Pod<'a> {
@@ -293,6 +297,19 @@ pub fn list<'a, T: Deserialize<'a>>(
 }
 
 impl<'a> Pod<'a> {
+    /// Reads a pod by itself and names the field that is at fault, which costs more than decoding it in passing.
+    pub fn read(text: &'a str) -> Result<Self, ShapeError> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let field = match error.path().to_string() {
+                // Of the pod itself only the metadata can be missing.
+                path if path == "." => "metadata".to_owned(),
+                path => path,
+            };
+            ShapeError::new(field, reason(error.inner()))
+        })
+    }
+
     /// The value of a label, if it is there. A value that is no string is a shape error.
     pub fn label(&self, key: &str) -> Result<Option<Text<'a>>, ShapeError> {
         string(self.metadata.labels.as_ref(), key, "metadata.labels")

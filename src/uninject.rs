@@ -81,7 +81,7 @@ fn is_ours(kind: Kind, item: &Item, found: &Value, known: Known) -> bool {
 }
 
 fn main_container(pod: &mut Value, runtime: &Runtime, known: Known) {
-    let default = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].clone();
+    let default = pod["metadata"]["annotations"][crate::pod::DEFAULT_CONTAINER].clone();
     let Some(containers) = pod["spec"]["containers"].as_array_mut() else { return };
     let named = |name: &str| containers.iter().position(|container| container["name"] == name);
     let index = match &runtime.main.name {

@@ -98,8 +98,7 @@ struct RuntimeReport {
 
 impl Check {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.check())
+        super::block_on(self.check())
     }
 
     async fn check(self) -> Result<ExitCode, Failure> {

@@ -11,7 +11,7 @@ use crate::cluster::Lookups;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::patch;
-use crate::pod::{Pod, ShapeError, reason};
+use crate::pod::Pod;
 use crate::review::verdict::{self, Candidate, Outcome, Passed, Settings, Verdict};
 use crate::runtimes::{DecidedBy, Lookup, LookupError, Question};
 use crate::workload::Subject;
@@ -33,8 +33,7 @@ pub(super) async fn decide<'c>(
     declared: &Declared<'_>,
 ) -> Verdict<'c> {
     let text = subject.pod.to_string();
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    match serde_path_to_error::deserialize::<_, Pod<'_>>(&mut reader) {
+    match Pod::read(&text) {
         Ok(pod) => {
             let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
             let candidate =
@@ -42,10 +41,7 @@ pub(super) async fn decide<'c>(
             verdict::decide(candidate, config, settings, declared, Instant::now() + PATIENCE).await
         }
         Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
-        Err(error) => {
-            let field = error.path().to_string();
-            Verdict::no_pod(&subject.origin.name, ShapeError::new(field, reason(error.inner())))
-        }
+        Err(error) => Verdict::no_pod(&subject.origin.name, error),
     }
 }
 

@@ -80,8 +80,7 @@ enum Format {
 
 impl DryRun {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.decide_all())
+        super::block_on(self.decide_all())
     }
 
     async fn decide_all(self) -> Result<ExitCode, Failure> {

@@ -65,8 +65,7 @@ enum Format {
 
 impl Stale {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.find())
+        super::block_on(self.find())
     }
 
     async fn find(self) -> Result<ExitCode, Failure> {

@@ -122,7 +122,7 @@ fn volume_names(value: &Value) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The items of a list; none where there is no list.
-fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
+pub(super) fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
     value[field].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 

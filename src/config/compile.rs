@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::check::list as list_of;
 use super::{BorrowedVolume, Container, Hook, Item, MainContainer, Runtime, Volume};
 use crate::chain::{Chain, Order, exec_command};
 use crate::normal::{Kind, clean_path, normal};
@@ -52,7 +53,7 @@ pub(super) fn runtime(name: &str, value: &Value) -> Runtime {
 pub(super) const CONTAINER_LISTS: [&str; 3] = ["csiSidecar", "initContainers", "containers"];
 
 fn containers(value: &Value, list: &str) -> Vec<Container> {
-    let raw = value[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let raw = list_of(value, list);
     items(value, list, Kind::Container)
         .zip(raw)
         .map(|(item, container)| Container {
@@ -72,7 +73,7 @@ fn items<'v>(value: &'v Value, list: &'v str, kind: Kind) -> impl Iterator<Item 
 }
 
 fn nested<'v>(value: &'v Value, path: &'v str, list: &'v str, kind: Kind) -> impl Iterator<Item = Item> + 'v {
-    let values = value[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let values = list_of(value, list);
     values.iter().enumerate().map(move |(index, value)| {
         let identity = kind.identity().and_then(|field| value[field].as_str()).unwrap_or_default();
         Item {
@@ -112,12 +113,12 @@ fn texts(value: &Value) -> Vec<(String, String)> {
 fn volume_names(container: &Value) -> impl Iterator<Item = &str> {
     ["volumeMounts", "volumeDevices"]
         .into_iter()
-        .flat_map(|list| container[list].as_array().map(Vec::as_slice).unwrap_or_default())
+        .flat_map(|list| list_of(container, list))
         .filter_map(|mount| mount["name"].as_str())
 }
 
 fn is_bidirectional(container: &Value) -> bool {
-    let mounts = container["volumeMounts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mounts = list_of(container, "volumeMounts");
     mounts.iter().any(|mount| mount["mountPropagation"] == "Bidirectional")
 }
 
@@ -145,13 +146,13 @@ pub(super) fn why_privileged(value: &Value) -> Vec<String> {
         reasons.push("the main container mounts Bidirectional".to_owned());
     }
     for list in CONTAINER_LISTS {
-        for container in value[list].as_array().map(Vec::as_slice).unwrap_or_default() {
+        for container in list_of(value, list) {
             let name = container["name"].as_str().unwrap_or_default();
             reasons
                 .extend(container_privileges(container).iter().map(|why| format!("container {name} {why}")));
         }
     }
-    for volume in value["volume"].as_array().map(Vec::as_slice).unwrap_or_default() {
+    for volume in list_of(value, "volume") {
         if !volume["hostPath"].is_null() {
             reasons.push(format!("volume {} is a hostPath", volume["name"].as_str().unwrap_or_default()));
         }
@@ -163,9 +164,7 @@ fn borrowed_volumes(value: &Value, runtime: &Runtime) -> Vec<BorrowedVolume> {
     let mut borrowed = Vec::new();
     let mut visit = |container: &Value, path: &str, privileged: bool| {
         for list in ["volumeMounts", "volumeDevices"] {
-            for (index, mount) in
-                container[list].as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate()
-            {
+            for (index, mount) in list_of(container, list).iter().enumerate() {
                 let volume = mount["name"].as_str().unwrap_or_default();
                 if !runtime.volumes.iter().any(|own| own.item.identity == volume) {
                     borrowed.push(BorrowedVolume {
@@ -179,9 +178,7 @@ fn borrowed_volumes(value: &Value, runtime: &Runtime) -> Vec<BorrowedVolume> {
     };
     visit(&value["mainContainer"], "$.mainContainer", false);
     for list in CONTAINER_LISTS {
-        for (index, container) in
-            value[list].as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate()
-        {
+        for (index, container) in list_of(value, list).iter().enumerate() {
             visit(container, &format!("$.{list}[{index}]"), !container_privileges(container).is_empty());
         }
     }

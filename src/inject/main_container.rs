@@ -10,10 +10,6 @@ use crate::normal::{Kind, clean_path, normal};
 use crate::patch::List;
 use crate::pod::{self, Named, ShapeError, VolumeMount};
 
-/// The annotation by which a pod says which of its containers is the main one
-/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-default-container>).
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
-
 /// A container of the pod that is the main one of some runtimes.
 pub(super) struct MainContainer<'p, 'a> {
     index: usize,
@@ -69,7 +65,7 @@ impl<'a> Injection<'_, 'a> {
         let containers = self.pod.containers();
         let position = |name: &str| containers.iter().position(|container| *container.name == *name);
         let Some(wanted) = runtime.main.name.as_deref() else {
-            let named = self.pod.annotation(DEFAULT_CONTAINER)?;
+            let named = self.pod.annotation(pod::DEFAULT_CONTAINER)?;
             let named = named.filter(|name| self.brought(name).is_none()).and_then(|name| position(&name));
             let own = || containers.iter().position(|container| self.brought(&container.name).is_none());
             return Ok(self.unless_exact(runtime, named.or_else(own).unwrap_or(0)));

@@ -172,16 +172,8 @@ fn decode_slowly(text: &str) -> Result<Subject<'_>, Malformed> {
     let Some(object) = request.object else {
         return Err(Malformed("request.object: is missing; a CREATE review has the pod there".to_owned()));
     };
-    let mut reader = serde_json::Deserializer::from_str(object.get());
-    match serde_path_to_error::deserialize::<_, Pod<'_>>(&mut reader) {
-        Err(error) => {
-            let field = error.path().to_string();
-            let shape = ShapeError::new(
-                if field == "." { "metadata".to_owned() } else { field },
-                reason(error.inner()),
-            );
-            Ok(Subject::NoPod(Box::new(request), shape))
-        }
+    match Pod::read(object.get()) {
+        Err(shape) => Ok(Subject::NoPod(Box::new(request), shape)),
         // The pod is fine: something beside it was not, such as an oldObject of another shape.
         Ok(pod) => Ok(Subject::Pod(Box::new(Request {
             uid: request.uid,

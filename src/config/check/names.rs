@@ -32,7 +32,7 @@ pub(super) fn check_label(key: &str, value: &str) -> Result<(), String> {
 
 /// An annotation's key; any value is one.
 pub(super) fn check_annotation(key: &str, _value: &str) -> Result<(), String> {
-    if key == "kubectl.kubernetes.io/default-container" {
+    if key == crate::pod::DEFAULT_CONTAINER {
         return Err(
             "says which container is main, which is the pod's to say; set mainContainer.name instead"
                 .to_owned(),
