@@ -3,14 +3,19 @@
 //! Stdout belongs to results. What is logged elsewhere must never hold a pod's body, a patch or an environment
 //! value; here that is why a panic is logged by its place and never by its message, which may quote what was parsed.
 
+mod fields;
+mod queue;
+
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
-    io::IsTerminal,
+    io::{self, IsTerminal},
 };
 
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use queue::LogWriter;
 
 /// What is logged when neither the flag nor `RUST_LOG` says so.
 const DEFAULT_FILTER: &str = "info";
@@ -47,14 +52,17 @@ pub enum TelemetryError {
     /// Somebody has set up logging before.
     #[error("logging is already set up: {0}")]
     Installed(#[from] TryInitError),
+    /// The thread that writes the log could not be started.
+    #[error("no thread for the log can be started: {0}")]
+    Thread(#[from] io::Error),
 }
 
-/// Sends events to stderr. `level` (`--log-level`) goes before the variable `RUST_LOG`, both before `info`.
+/// Sends events to stderr for as long as the writer lives. `level` (`--log-level`) goes before the variable `RUST_LOG`, both before `info`.
 /// Colours are used on a terminal only, and not when `NO_COLOR` is set to anything.
 ///
 /// # Errors
-/// When the filter does not parse, or when called twice.
-pub fn init(format: LogFormat, level: Option<&str>) -> Result<(), TelemetryError> {
+/// When the filter does not parse, when no thread can be started, or when called twice.
+pub fn init(format: LogFormat, level: Option<&str>) -> Result<LogWriter, TelemetryError> {
     let (origin, text) = match level {
         Some(level) => ("--log-level", level.to_owned()),
         None => match std::env::var("RUST_LOG") {
@@ -66,11 +74,15 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<(), TelemetryError
     let whole = if text.contains(client) { text.clone() } else { format!("{text},{off}") };
     let filter =
         EnvFilter::try_new(whole).map_err(|source| TelemetryError::Filter { origin, text, source })?;
+    let (writer, queue) = LogWriter::start(io::stderr())?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {
-            let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours()).with_target(false);
-            registry.with(layer).try_init()?;
+            let layer = fmt::layer().with_writer(queue).with_target(false);
+            match colours() {
+                true => registry.with(layer).try_init()?,
+                false => registry.with(layer.with_ansi(false).fmt_fields(fields::Plain)).try_init()?,
+            }
         }
         LogFormat::Json => {
             let layer = fmt::layer()
@@ -78,17 +90,17 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<(), TelemetryError
                 .flatten_event(true)
                 .with_current_span(false)
                 .with_span_list(false)
-                .with_writer(std::io::stderr);
+                .with_writer(queue);
             registry.with(layer).try_init()?;
         }
     }
-    Ok(())
+    Ok(writer)
 }
 
 /// Whether stderr may be coloured (<https://no-color.org>: any non-empty value forbids it).
 fn colours() -> bool {
     let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !forbidden && std::io::stderr().is_terminal()
+    !forbidden && io::stderr().is_terminal()
 }
 
 /// Makes a panic one log line that says where, instead of the default text that quotes the message: in a server

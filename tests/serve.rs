@@ -114,6 +114,7 @@ async fn a_mounted_configuration_is_followed_however_often_it_changes() {
         .await;
     assert_eq!(version(&client).await.as_deref(), Some("6"));
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
+    process.logged("the last good one stays in use").await;
     let complaints: Vec<String> =
         process.log().into_iter().filter(|line| line.contains("$.mainContainer.env[0].name")).collect();
     let [complaint] = complaints.as_slice() else { panic!("said once: {:?}", process.log()) };
@@ -254,4 +255,27 @@ async fn what_a_pod_holds_is_said_nowhere() {
             assert_eq!(line["decided_by"], "annotation");
         }
     }
+}
+
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "holding it is what the test is about")]
+async fn a_log_that_nobody_reads_holds_up_no_pod() {
+    const REVIEWS: usize = 1000;
+    let process = Process::start(&["--region-id", "r"]).await;
+    let client = process.client();
+    let unread = process.unread();
+    // Several times what a pipe and its reader hold.
+    let all = async {
+        for _ in 0..REVIEWS {
+            assert_eq!(client.mutate(asking_for("csi", |_| {})).await.json()["response"]["allowed"], true);
+        }
+    };
+    // Without an end of its own the test would hang instead of failing.
+    tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    drop(unread);
+    eventually("every decision in the log", async || {
+        let log = process.log();
+        (log.iter().filter(|line| line.contains("outcome=\"injected\"")).count() == REVIEWS).then_some(())
+    })
+    .await;
 }

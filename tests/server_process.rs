@@ -37,7 +37,7 @@ const FORMAT: &str = "TEST_SERVER_LOG_FORMAT";
 async fn process() {
     let directory = PathBuf::from(env::var_os(DIRECTORY).unwrap());
     let format = if env::var(FORMAT).unwrap() == "json" { LogFormat::Json } else { LogFormat::Text };
-    telemetry::init(format, Some("info")).unwrap();
+    let _log = telemetry::init(format, Some("info")).unwrap();
     telemetry::install_panic_hook();
     let server = Setup {
         limits: Limits { handshake: Duration::from_millis(500), ..Limits::default() },

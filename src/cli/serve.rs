@@ -102,7 +102,8 @@ struct TlsFlags {
 
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        telemetry::init(self.log_format, self.log_level.as_deref())?;
+        // Outlives whatever logs, and a failure is said behind it.
+        let _log = telemetry::init(self.log_format, self.log_level.as_deref())?;
         telemetry::install_panic_hook();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve())

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use sandbox_injector::certs::CertificateAndKey;
@@ -76,6 +76,16 @@ impl Process {
     /// What was logged so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has a line with this text.
+    pub async fn logged(&self, text: &str) {
+        eventually(text, async || self.log().iter().any(|line| line.contains(text)).then_some(())).await;
+    }
+
+    /// Nothing reads the log for as long as this is held.
+    pub fn unread(&self) -> MutexGuard<'_, Vec<String>> {
+        self.log.lock().unwrap()
     }
 
     pub fn id(&self) -> u32 {
