@@ -18,6 +18,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::chain::Chain;
+use crate::patch::Fragment;
 use finding::{Finding, Severity};
 use pools::PoolRule;
 use region::Region;
@@ -85,7 +86,7 @@ pub struct Item {
     /// What it is known by: a name, or a cleaned path.
     pub identity: String,
     /// The configuration's own JSON, compact.
-    pub json: String,
+    pub json: Fragment,
     /// What it says when spelling is taken away.
     pub normal: Option<Value>,
     /// The JSON path in the runtime's value.
@@ -96,7 +97,7 @@ pub struct Item {
 #[derive(Debug, Clone)]
 pub struct Hook {
     /// The configuration's own JSON, compact.
-    pub json: String,
+    pub json: Fragment,
     /// What it says when spelling is taken away.
     pub normal: Option<Value>,
     /// The command of an exec hook, and how to run it beside the pod's.

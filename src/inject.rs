@@ -16,7 +16,7 @@ mod volume;
 use serde_json::value::RawValue;
 
 use crate::config::{Runtime, Volume};
-use crate::patch::{List, Op, Operation, Path, Value};
+use crate::patch::{Fragment, List, Op, Operation, Path, Value};
 use crate::pod::{Named, Pod, ShapeError};
 use decision::{Action, Cause, Decision, Field};
 use main_container::MainContainer;
@@ -97,7 +97,7 @@ const MAX_CAUSES: usize = 256;
 struct Additions<'a> {
     list: List,
     exists: bool,
-    items: Vec<&'a str>,
+    items: Vec<&'a Fragment>,
 }
 
 /// One injection at work.
@@ -223,8 +223,8 @@ impl<'p, 'a> Injection<'p, 'a> {
             return;
         }
         if exists {
-            let end = |item| Operation { op: Op::Add, path: Path::End(list), value: Value::Json(item) };
-            self.operations.extend(items.into_iter().map(|item| end(item.into())));
+            let end = |item| Operation { op: Op::Add, path: Path::End(list), value: Value::Ready(item) };
+            self.operations.extend(items.into_iter().map(end));
         } else {
             self.operations.push(Operation {
                 op: Op::Add,

@@ -11,6 +11,7 @@ use super::check::list as list_of;
 use super::{BorrowedVolume, Container, Hook, Item, MainContainer, Runtime, Volume};
 use crate::chain::{Chain, Order, exec_command};
 use crate::normal::{Kind, clean_path, normal};
+use crate::patch::Fragment;
 
 /// Compiles one runtime.
 pub(super) fn runtime(name: &str, value: &Value) -> Runtime {
@@ -82,7 +83,7 @@ fn nested<'v>(value: &'v Value, path: &'v str, list: &'v str, kind: Kind) -> imp
             } else {
                 identity.to_owned()
             },
-            json: value.to_string(),
+            json: Fragment::new(value.to_string()),
             normal: normal(kind, value),
             at: format!("{path}.{list}[{index}]"),
         }
@@ -94,7 +95,7 @@ fn hook(main: &Value, name: &str, order: Order) -> Option<Hook> {
     let normal = normal(Kind::Hook, value)?;
     let argv = exec_command(&normal);
     Some(Hook {
-        json: value.to_string(),
+        json: Fragment::new(value.to_string()),
         exec: argv.map(|argv| {
             let chain = Chain::new(&argv, order);
             (argv, chain)

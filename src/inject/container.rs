@@ -21,7 +21,7 @@ impl<'a> Injection<'_, 'a> {
             for runtime in self.runtimes.iter().copied() {
                 for container in asked(runtime, list) {
                     if self.container(runtime, list, container, &earlier)? {
-                        items.push(container.item.json.as_str());
+                        items.push(&container.item.json);
                         earlier.push((list, container, runtime));
                     }
                 }

@@ -43,7 +43,7 @@ impl<'a> Injection<'_, 'a> {
                     None => {
                         first = Some((hook, runtime));
                         if self.hook(runtime, hook, index, name, found.as_ref()) {
-                            added.push((name, hook.json.as_str().into()));
+                            added.push((name, &hook.json));
                         }
                     }
                 }
@@ -56,7 +56,7 @@ impl<'a> Injection<'_, 'a> {
             let add = |(name, json)| Operation {
                 op: Op::Add,
                 path: Path::Hook(index, name),
-                value: Value::Json(json),
+                value: Value::Ready(json),
             };
             self.operations.extend(added.into_iter().map(add));
         } else {
@@ -97,7 +97,7 @@ impl<'a> Injection<'_, 'a> {
             }
             (Some((_, chain)), Some(pod)) => {
                 let command = serde_json::json!({"exec": {"command": chain.argv(&pod)}});
-                let value = Value::Json(command.to_string().into());
+                let value = Value::Json(command.to_string());
                 self.operations.push(Operation { op: Op::Replace, path: Path::Hook(index, name), value });
                 let why = Some("both commands run".to_owned());
                 self.decisions.push(Decision { runtime: &runtime.name, field, action: Action::Chained, why });

@@ -103,7 +103,8 @@ impl<'a> Injection<'_, 'a> {
 
     fn env(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {
         let index = main.index;
-        let mut merged = Merged { kind: Kind::Env, list: List::Env(index), added: Vec::new() };
+        let asked = main.runtimes.iter().map(|runtime| runtime.main.env.len()).sum();
+        let mut merged = Merged { kind: Kind::Env, list: List::Env(index), added: Vec::with_capacity(asked) };
         for runtime in main.runtimes.iter().copied() {
             for item in &runtime.main.env {
                 let field = Field::Env(index, &item.identity);
@@ -124,7 +125,9 @@ impl<'a> Injection<'_, 'a> {
 
     fn mounts(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {
         let index = main.index;
-        let mut merged = Merged { kind: Kind::Mount, list: List::VolumeMounts(index), added: Vec::new() };
+        let asked = main.runtimes.iter().map(|runtime| runtime.main.volume_mounts.len()).sum();
+        let mut merged =
+            Merged { kind: Kind::Mount, list: List::VolumeMounts(index), added: Vec::with_capacity(asked) };
         for runtime in main.runtimes.iter().copied() {
             for item in &runtime.main.volume_mounts {
                 let field = Field::VolumeMount(index, &item.identity);
@@ -210,7 +213,7 @@ impl<'a> Injection<'_, 'a> {
         };
         let exists =
             self.pod.containers().get(index).is_some_and(|container| container.fields.get(field).is_some());
-        let items = merged.added.iter().map(|(item, _)| item.json.as_str()).collect();
+        let items = merged.added.iter().map(|(item, _)| &item.json).collect();
         self.emit(Additions { list: merged.list, exists, items });
     }
 

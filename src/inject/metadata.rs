@@ -89,7 +89,9 @@ impl<'a> Injection<'_, 'a> {
 
 /// The mark's text: compact JSON of the runtimes and their revisions, in the order of injection.
 fn mark(runtimes: &[&Runtime]) -> String {
-    let mut out = br#"{"runtimes":{"#.to_vec();
+    // Names and revisions are short.
+    let mut out = Vec::with_capacity(16 + 48 * runtimes.len());
+    out.extend_from_slice(br#"{"runtimes":{"#);
     for (index, runtime) in runtimes.iter().enumerate() {
         if index > 0 {
             out.push(b',');

@@ -13,7 +13,8 @@ use crate::pod::{self, ShapeError, VolumeMount};
 impl<'p, 'a> Injection<'p, 'a> {
     /// Needs to know which containers are in the pod as the configuration has them.
     pub(super) fn volumes(&mut self) -> Result<(), ShapeError> {
-        let mut added: Vec<(&'a Volume, &'a Runtime)> = Vec::new();
+        let asked = self.runtimes.iter().map(|runtime| runtime.volumes.len()).sum();
+        let mut added: Vec<(&'a Volume, &'a Runtime)> = Vec::with_capacity(asked);
         for runtime in self.runtimes.iter().copied() {
             for volume in &runtime.volumes {
                 let name = volume.item.identity.as_str();
@@ -40,7 +41,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             }
         }
         self.borrowed_volumes();
-        let items = added.iter().map(|(volume, _)| volume.item.json.as_str()).collect();
+        let items = added.iter().map(|(volume, _)| &volume.item.json).collect();
         let exists = self.pod.spec.volumes.is_some_and(|raw| raw.get() != "null");
         self.emit(Additions { list: List::Volumes, exists, items });
         Ok(())

@@ -1,27 +1,26 @@
 //! From a verdict to the bytes of an AdmissionReview response, written once into one buffer.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::io::Write as _;
+
 use serde_json::json;
 
 use super::verdict::{Denied, Outcome, Verdict};
-use crate::patch::{self, write_text};
+use crate::config::Runtime;
+use crate::patch::{self, Operation, write_escaped, write_text};
 use crate::printable::printable;
 
 /// The API server drops a warning with a control character and cuts long ones; this many characters are kept.
 const WARNING_CHARS: usize = 120;
 /// As many warnings as stay below the API server's total of 4096 characters.
 const WARNINGS: usize = 30;
+/// Bytes around a patch: the uid, and audit annotations for some runtimes.
+const ENVELOPE: usize = 512;
 
 /// Writes the response to the review `uid`. With `report_only` nothing is patched or denied, only said.
 pub fn write(uid: &str, verdict: &Verdict<'_>, report_only: bool) -> Vec<u8> {
-    let patch = match &verdict.outcome {
-        Outcome::Injected(plan) if !report_only && !plan.operations.is_empty() => {
-            let mut patch = Vec::with_capacity(patch::size_hint(&plan.operations));
-            patch::write(&plan.operations, &mut patch);
-            patch
-        }
-        _ => Vec::new(),
+    let patch: &[Operation<'_>] = match &verdict.outcome {
+        Outcome::Injected(plan) if !report_only => &plan.operations,
+        _ => &[],
     };
     let denied = match &verdict.outcome {
         Outcome::Denied(denied) => Some(denied),
@@ -31,11 +30,11 @@ pub fn write(uid: &str, verdict: &Verdict<'_>, report_only: bool) -> Vec<u8> {
         Outcome::Injected(plan) => plan.warnings.as_slice(),
         _ => &[],
     };
-    let mut out = Vec::with_capacity(512 + patch.len().div_ceil(3) * 4);
+    let mut out = Vec::with_capacity(ENVELOPE + patch::encoded_size_hint(patch));
     write_head(uid, denied.filter(|_| !report_only), &mut out);
     if !patch.is_empty() {
         out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-        write_base64(&patch, &mut out);
+        patch::write_encoded(patch, &mut out);
         out.push(b'"');
     }
     write_warnings(warnings, denied.filter(|_| report_only), &mut out);
@@ -51,7 +50,7 @@ pub fn write_validation(
     warnings: &[String],
     report_only: bool,
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(ENVELOPE);
     write_head(uid, denied.filter(|_| !report_only), &mut out);
     write_warnings(warnings, denied.filter(|_| report_only), &mut out);
     out.extend_from_slice(b"}}");
@@ -70,14 +69,6 @@ fn write_head(uid: &str, denied: Option<&Denied<'_>>, out: &mut Vec<u8>) {
         }
         None => out.extend_from_slice(br#","allowed":true"#),
     }
-}
-
-fn write_base64(patch: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + patch.len().div_ceil(3) * 4, 0);
-    // The room is what base64 needs, so there is nothing that can fail.
-    let written = STANDARD.encode_slice(patch, &mut out[start..]).unwrap_or_default();
-    out.truncate(start + written);
 }
 
 /// The status of a denial: reason, code and causes as the API server's own validation writes them.
@@ -145,20 +136,33 @@ fn write_audit_annotations(verdict: &Verdict<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","auditAnnotations":{"decided-by":"#);
     write_text(by.as_str(), out);
     out.extend_from_slice(br#","runtimes":"#);
-    let names: Vec<&str> = verdict.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
-    write_text(if names.is_empty() { "none".to_owned() } else { names.join(",") }.as_str(), out);
+    write_names(&verdict.runtimes, out, |runtime, out| write_escaped(&runtime.name, out));
     if let Outcome::Injected(plan) = &verdict.outcome {
-        let revisions: Vec<String> = verdict
-            .runtimes
-            .iter()
-            .map(|runtime| format!("{}={}", runtime.name, runtime.revision()))
-            .collect();
         out.extend_from_slice(br#","revisions":"#);
-        write_text(&revisions.join(","), out);
-        out.extend_from_slice(br#","kept":"#);
-        write_text(&plan.kept().to_string(), out);
+        write_names(&verdict.runtimes, out, |runtime, out| {
+            write_escaped(&runtime.name, out);
+            out.push(b'=');
+            out.extend_from_slice(runtime.revision().as_bytes());
+        });
+        // Writing into memory has no way to fail.
+        let _ = write!(out, r#","kept":"{}""#, plan.kept());
     }
     out.push(b'}');
+}
+
+/// Writes what `write` says of each runtime, with commas between them, as one JSON string.
+fn write_names(runtimes: &[&Runtime], out: &mut Vec<u8>, write: impl Fn(&Runtime, &mut Vec<u8>)) {
+    out.push(b'"');
+    for (index, runtime) in runtimes.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(runtime, out);
+    }
+    if runtimes.is_empty() {
+        out.extend_from_slice(b"none");
+    }
+    out.push(b'"');
 }
 
 fn cut(warning: &str) -> String {

@@ -1,0 +1,38 @@
+//! A value of the configuration, ready to be put into any patch.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// JSON, and what it is in base64 with white space behind it.
+///
+/// Base64 turns three bytes into four letters. A value that is padded with spaces to whole threes, which JSON does not
+/// mind, can be encoded once and stand wherever whole threes went before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fragment {
+    json: String,
+    encoded: String,
+}
+
+impl Fragment {
+    /// Makes one of a complete JSON value.
+    pub fn new(json: String) -> Self {
+        let mut padded = json.clone().into_bytes();
+        pad(&mut padded);
+        Self { json, encoded: STANDARD.encode(padded) }
+    }
+
+    /// The JSON.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The padded JSON in base64, which needs no `=`.
+    pub(super) fn encoded(&self) -> &str {
+        &self.encoded
+    }
+}
+
+/// Adds spaces up to whole threes.
+pub(super) fn pad(json: &mut Vec<u8>) {
+    json.resize(json.len().next_multiple_of(3), b' ');
+}
