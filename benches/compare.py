@@ -11,6 +11,7 @@ Needs wrk, openssl and Linux. Prints medians and the ratios webhook/floor.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -28,6 +29,7 @@ LUA = """
 local file = io.open("%(body)s", "rb")
 wrk.method = "POST"
 wrk.body = file:read("*a")
+file:close()
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Accept"] = "application/json, */*"
 %(close)s
@@ -97,14 +99,18 @@ def main():
     parser.add_argument("--connections", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--close", action="store_true", help="a new connection for each request")
     flags = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        certificate(directory)
-        script = f"{directory}/post.lua"
+    # The log is kept elsewhere: the servers watch the directory of the certificate.
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as certificates:
+        certificate(certificates)
+        script, body = f"{directory}/post.lua", f"{directory}/review.json"
+        # Compact, as the API server sends it.
+        pathlib.Path(body).write_text(json.dumps(json.loads(REVIEW.read_text()), separators=(",", ":")))
         close = 'wrk.headers["Connection"] = "close"' if flags.close else ""
-        pathlib.Path(script).write_text(LUA % {"body": REVIEW, "close": close})
+        pathlib.Path(script).write_text(LUA % {"body": body, "close": close})
         with open(f"{directory}/log", "wb") as log:
-            servers = {name: start(name, target_directory(), directory, log) for name in PORTS}
+            servers = {name: start(name, target_directory(), certificates, log) for name in PORTS}
             try:
+                time.sleep(1)
                 print("idle RSS MiB:", {name: round(rss_mib(server.pid), 1) for name, server in servers.items()})
                 for connections in flags.connections:
                     figures = {name: [] for name in servers}

@@ -30,7 +30,7 @@ struct Flags {
     #[arg(long)]
     tls_cert_dir: PathBuf,
     /// The size of the reply in bytes
-    #[arg(long, default_value_t = 7_100)]
+    #[arg(long, default_value_t = 5_744)]
     reply_bytes: usize,
 }
 

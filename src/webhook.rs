@@ -44,8 +44,9 @@ impl<L: Lookup> Webhook<L> {
         self
     }
 
-    fn record(&self, answer: &Answer<'_>, active: &Active, begun: Instant) {
+    fn record(&self, answer: &Answer<'_, '_>, active: &Active, begun: Instant) {
         let Answer { verdict, uid, namespace, name, body: _ } = answer;
+        let (uid, namespace, name) = (&**uid, &**namespace, &**name);
         let counted = self.counted(verdict);
         self.metrics.admission(counted, begun.elapsed());
         let Verdict { decided_by, runtimes, outcome } = verdict;

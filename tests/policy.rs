@@ -79,8 +79,8 @@ async fn response(review: &Value, settings: &Settings) -> Value {
     let config =
         Config::load(&Source::Embedded.read().unwrap(), "cn-hangzhou".parse().ok().as_ref()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
-    let answer =
-        mutate(review.to_string().as_bytes(), &config, settings, &NoLookups, deadline).await.unwrap();
+    let body = review.to_string();
+    let answer = mutate(body.as_bytes(), &config, settings, &NoLookups, deadline).await.unwrap();
     let review: Value = serde_json::from_slice(&answer.body).unwrap();
     review["response"].clone()
 }

@@ -268,7 +268,7 @@ fn annotation_field() -> String {
 }
 
 /// The pod's name, or what its name will start with.
-pub fn pod_name(pod: &Pod<'_>) -> String {
+fn pod_name(pod: &Pod<'_>) -> String {
     let metadata = &pod.metadata;
     metadata.name.as_deref().or(metadata.generate_name.as_deref()).unwrap_or_default().to_owned()
 }

@@ -1,0 +1,73 @@
+//! How often and how much answering a review allocates: what nobody asked for must cost nothing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+#![allow(clippy::print_stdout, reason = "the figures are worth seeing")]
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use allocation_counter::AllocationInfo;
+use rstest::rstest;
+use sandbox_injector::config::Config;
+use sandbox_injector::config::source::Source;
+use sandbox_injector::review;
+use sandbox_injector::review::verdict::Settings;
+use sandbox_injector::runtimes::NoLookups;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// A recorded review, compact as the API server sends it.
+fn recorded(name: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut review =
+        serde_json::from_str(&std::fs::read_to_string(format!("testdata/reviews/{name}.json")).unwrap())
+            .unwrap();
+    change(&mut review);
+    serde_json::to_vec(&review).unwrap()
+}
+
+/// What one answer allocates, the answer itself included, and the answer.
+fn measured(body: &[u8]) -> (AllocationInfo, Vec<u8>) {
+    let region = "cn-hangzhou".parse().unwrap();
+    let config = Config::load(&Source::Embedded.read().unwrap(), Some(&region)).unwrap();
+    let settings = Settings::default();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut answer = Vec::new();
+    let used = allocation_counter::measure(|| {
+        let reviewed = pin!(review::mutate(body, &config, &settings, &NoLookups, deadline));
+        let Poll::Ready(Ok(answered)) = reviewed.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("without look-ups there is nothing to wait for");
+        };
+        answer = answered.body;
+    });
+    (used, answer)
+}
+
+fn say(name: &str, used: &AllocationInfo, answer: &[u8]) {
+    let AllocationInfo { count_total, bytes_total, bytes_max, .. } = used;
+    println!(
+        "{name}: {count_total} allocations of {bytes_total} bytes, {bytes_max} at once, for {} bytes of answer",
+        answer.len()
+    );
+}
+
+#[rstest]
+#[case("01-kruise-sandboxset-pod", 40)]
+#[case("03-agent-sandbox-warmpool-pod", 40)]
+#[case("08-kruise-manual-runtime-pod", 400)]
+fn a_review_takes_few_allocations(#[case] name: &str, #[case] most: u64) {
+    let (used, answer) = measured(&recorded(name, |_| {}));
+    say(name, &used, &answer);
+    assert!(used.count_total <= most, "{} allocations", used.count_total);
+    // Apart from the answer itself, a few kilobytes.
+    assert!(used.bytes_max <= 2 * answer.len() as u64 + (8 << 10), "{} bytes", used.bytes_max);
+}
+
+#[test]
+fn a_pod_of_another_label_takes_next_to_none() {
+    let body = recorded("01-kruise-sandboxset-pod", |review| {
+        review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"});
+    });
+    let (used, answer) = measured(&body);
+    say("another label", &used, &answer);
+    assert!(used.count_total <= 10, "{} allocations", used.count_total);
+}
