@@ -1,13 +1,12 @@
 //! Bodies to send, and a table's word on each: what becomes of the review.
 
-use sandbox_injector::review::verdict::Settings;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    support::{client::Answer, raw::Raw, service::Service},
-    verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, verdict},
+    support::{client::Answer, raw::Raw},
+    verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict},
 };
 
 /// What has to become of a body, and words that the answer has to hold.
@@ -45,7 +44,7 @@ pub(crate) fn request(body: &[u8]) -> Vec<u8> {
 /// Sends each body with a good review before and after it on one connection: the next one's first is the review after
 /// it on a new connection.
 pub(crate) async fn expect(what: &str, bodies: &[Body]) {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let (mut tally, good) = (Tally::default(), request(good().as_bytes()));
     let mut before = "nothing";
     for Body { what, bytes, uid, expected } in bodies {

@@ -1,10 +1,8 @@
 //! Raw requests, and a table's word on each: what is answered, and whether the connection stays.
 
-use sandbox_injector::review::verdict::Settings;
-
 use crate::{
-    support::{raw::Raw, service::Service},
-    verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, verdict},
+    support::raw::Raw,
+    verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict},
 };
 
 /// What becomes of the connection.
@@ -55,7 +53,7 @@ pub(crate) fn whole() -> String {
 /// Holds each exchange against what came, and sends a good review afterwards: on a new connection, and on the same
 /// one where it stays.
 pub(crate) async fn expect(title: &str, exchanges: &[Exchange]) {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut tally = Tally::default();
     for Exchange { what, bytes, answers, after } in exchanges {
         let mut connection = Raw::new(service.connect().await.unwrap());

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sandbox_injector::review::verdict::Settings;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
@@ -10,8 +9,8 @@ use crate::{
         After::{Closed, Finished, Stays},
         exchange, expect, head, whole, whole_with,
     },
-    support::{eventually, raw::Raw, service::Service},
-    verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, verdict},
+    support::{eventually, raw::Raw},
+    verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict},
 };
 
 const BROKEN: &[&str] = &["400 the request's body ended early or is badly framed"];
@@ -210,7 +209,7 @@ async fn requests_in_one_write_are_answered_in_order() {
     // As long as before.
     let numbered = |number: usize| format!("{}{number}", &UID[..UID.len() - 1]);
     let three = [1, 2, 3].map(|number| whole().replace(UID, &numbered(number)));
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut connection = Raw::new(service.connect().await.unwrap());
     connection.send(three.concat().as_bytes()).await;
     for number in 1..=3 {
@@ -233,7 +232,7 @@ async fn who_asks_whether_to_go_on_is_told() {
         ],
     )
     .await;
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut connection = Raw::new(service.connect().await.unwrap());
     connection.send(announced(good().len()).as_bytes()).await;
     assert_eq!(connection.answer(false).await.expect("leave to go on").status, 100);
@@ -248,7 +247,7 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 
 #[tokio::test]
 async fn a_client_may_go_at_any_byte_and_in_any_way() {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut tally = Tally::default();
     let body = chunk(&good()) + "0\r\n\r\n";
     for request in [whole(), chunked(&body)] {

@@ -1,7 +1,6 @@
 //! Bodies that are no review, or hardly one.
 
 use rstest::rstest;
-use sandbox_injector::review::verdict::Settings;
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,8 +8,8 @@ use crate::{
         Expected::{self, Denied, Malformed, Passed, Patched},
         and, body, check, expect, expect_patched, renamed, request, with,
     },
-    support::{raw::Raw, service::Service},
-    verdict::{Tally, UID, conclude, good},
+    support::raw::Raw,
+    verdict::{Tally, UID, conclude, good, start},
 };
 
 const OBJECT: &str = "/request/object";
@@ -21,7 +20,7 @@ const RUNTIMES: &str = "sandbox-injector.io/runtimes";
 async fn a_review_cut_off_at_any_byte_is_told_400() {
     /// How many lengths go over one connection.
     const RUN: usize = 100;
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let good = good();
     let (mut tally, next) = (Tally::default(), request(good.as_bytes()));
     for begin in (0..good.len()).step_by(RUN) {

@@ -11,7 +11,7 @@ use rustls::{
     pki_types::ServerName,
     version::{TLS12, TLS13},
 };
-use sandbox_injector::{review::verdict::Settings, server::tls::provider};
+use sandbox_injector::server::tls::provider;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use crate::{
-    support::{LONG, certificates::NAME, eventually, service::Service},
-    verdict::{Tally, conclude, expect_next_served},
+    support::{LONG, certificates::NAME, eventually},
+    verdict::{Tally, conclude, expect_next_served, start},
 };
 
 /// Types of records.
@@ -85,7 +85,7 @@ async fn what_is_no_hello_is_told_so_by_an_alert() {
         plain_hello()[5..].iter().flat_map(|byte| record(HANDSHAKE, 0x0301, &[*byte])).collect();
     let twice = [plain_hello(), plain_hello()].concat();
     let over = |length: u16| [&[HANDSHAKE, 3, 1][..], &length.to_be_bytes(), &[1; 100]].concat();
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut tally = Tally::default();
     for (what, bytes, expected) in [
         ("a good one", plain_hello(), Said::Hello),
@@ -163,7 +163,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn noise_is_answered_by_an_alert_at_most() {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut tally = Tally::default();
     for seed in 1..=120 {
         let noise = noise(seed, 1 + usize::try_from(seed).unwrap() * 17);
@@ -194,7 +194,7 @@ async fn noise_is_answered_by_an_alert_at_most() {
 
 #[tokio::test]
 async fn a_handshake_may_be_broken_off_anywhere() {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let (mut tally, hello) = (Tally::default(), plain_hello());
     for cut in (0..hello.len()).step_by(9) {
         for reset in [false, true] {
@@ -238,7 +238,7 @@ async fn a_handshake_may_be_broken_off_anywhere() {
 
 #[tokio::test]
 async fn a_connection_that_is_spoilt_later_is_closed() {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut tally = Tally::default();
     for (what, bytes) in [
         ("nothing", Vec::new()),
@@ -277,7 +277,7 @@ async fn a_connection_that_is_spoilt_later_is_closed() {
 
 #[tokio::test]
 async fn nothing_is_negotiated_anew() {
-    let service = Service::start(Settings::default()).await;
+    let service = start().await;
     let mut client = Command::new("openssl")
         .args(["s_client", "-tls1_2", "-connect", &service.https.to_string()])
         .stdin(Stdio::piped())
