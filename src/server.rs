@@ -9,6 +9,7 @@
 
 mod body;
 mod connection;
+mod head;
 mod health;
 mod listener;
 mod open_files;

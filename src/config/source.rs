@@ -129,8 +129,9 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
         let file_name = entry.file_name();
         let name = file_name.to_string_lossy();
         let file = entry.path();
-        // Links of other volumes may point to directories; those are no keys either.
-        if name.starts_with('.') || file.is_dir() {
+        // What the kubelet keeps beside the keys. Any other directory is an error by being read: passed over, it would
+        // silently take away the runtime whose file it replaces.
+        if name.starts_with('.') {
             continue;
         }
         let key =

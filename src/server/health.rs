@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -21,7 +21,7 @@ pub(super) fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(async move || readyz(&readiness)))
         .route("/metrics", get(async move || metrics_text(&metrics)))
-        .fallback(not_found)
+        .fallback(async |uri: Uri| not_found(&uri, "GET /livez, /readyz or /metrics"))
         .method_not_allowed_fallback(wrong_method)
 }
 

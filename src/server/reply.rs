@@ -9,6 +9,8 @@ use axum::{
 };
 use serde_json::json;
 
+use crate::printable::printable;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -86,14 +88,20 @@ impl Reply {
     }
 }
 
-/// A path that is served on neither method.
-pub(super) async fn not_found(uri: Uri) -> Response<Body> {
-    let path: String = uri.path().chars().take(80).collect();
-    Reply::text(StatusCode::NOT_FOUND, &format!("nothing is served at {path}")).into_last_response()
+/// A path that is served on neither method; `mend` says what is.
+pub(super) fn not_found(uri: &Uri, mend: &str) -> Response<Body> {
+    // CONNECT, and a path without its slash, have an authority alone.
+    let place = match uri.authority() {
+        Some(authority) if uri.path().is_empty() => authority.as_str(),
+        _ => uri.path(),
+    };
+    let place = printable(&place.chars().take(80).collect::<String>());
+    Reply::text(StatusCode::NOT_FOUND, &format!("nothing is served at {place}; {mend}")).into_last_response()
 }
 
 /// A served path with another method; the router adds `Allow`.
 pub(super) async fn wrong_method(method: Method) -> Response<Body> {
+    let method: String = method.as_str().chars().take(16).collect();
     let line = format!("method {method} is not served here, see the Allow header");
     Reply::text(StatusCode::METHOD_NOT_ALLOWED, &line).into_last_response()
 }

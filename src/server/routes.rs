@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Response, StatusCode, header},
+    http::{Response, StatusCode, Uri},
     routing::post,
 };
 use tokio::time::{Instant, timeout_at};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Admission, Limits,
     body::{self, BodyError, Budget},
+    head,
     reply::{Reply, not_found, wrong_method},
     throttle::Throttle,
 };
@@ -46,7 +47,7 @@ pub(super) fn router<A: Admission>(admission: Arc<A>, metrics: Arc<Metrics>, lim
     Router::new()
         .route("/mutate", post(mutate::<A>))
         .route("/validate", post(validate::<A>))
-        .fallback(not_found)
+        .fallback(async |uri: Uri| not_found(&uri, "POST reviews to /mutate or /validate"))
         .method_not_allowed_fallback(wrong_method)
         .with_state(webhook)
 }
@@ -81,7 +82,7 @@ impl<A: Admission> Webhook<A> {
 
     async fn ask(&self, verb: Verb, request: Request, begun: Instant) -> Result<Reply, (Outcome, Reply)> {
         let (head, body) = request.into_parts();
-        acceptable(&head.headers).map_err(|reply| (Outcome::Malformed, reply))?;
+        head::check(&head).map_err(|reply| (Outcome::Malformed, reply))?;
         let time = head.uri.query().and_then(timeout_parameter).unwrap_or(self.limits.timeout);
         let time = time.min(self.limits.longest_timeout);
         let end = begun + time;
@@ -130,26 +131,6 @@ impl<A: Admission> Webhook<A> {
     }
 }
 
-/// Refuses what is not plain JSON by its own account. The API server sends exactly that.
-fn acceptable(headers: &HeaderMap) -> Result<(), Reply> {
-    let refusal = |line| Err(Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
-    let essence = |value: &[u8]| {
-        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-    };
-    if !headers.get(header::CONTENT_TYPE).is_some_and(|value| essence(value.as_bytes())) {
-        return refusal("the Content-Type must be application/json");
-    }
-    if headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
-    {
-        return refusal("the body must be sent without a Content-Encoding");
-    }
-    Ok(())
-}
-
 /// The time that the API server waits for an answer, from its `timeout=10s`.
 fn timeout_parameter(query: &str) -> Option<Duration> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
@@ -178,21 +159,5 @@ mod tests {
     #[case("timeouts=5s", None)]
     fn the_api_servers_timeout_is_read(#[case] query: &str, #[case] expected: Option<Duration>) {
         assert_eq!(timeout_parameter(query), expected);
-    }
-
-    #[rstest]
-    #[case(&[("content-type", "application/json")], true)]
-    #[case(&[("content-type", "Application/JSON; charset=utf-8")], true)]
-    #[case(&[("content-type", "application/json"), ("content-encoding", "identity")], true)]
-    #[case(&[], false)]
-    #[case(&[("content-type", "application/jsonp")], false)]
-    #[case(&[("content-type", "text/plain")], false)]
-    #[case(&[("content-type", "application/json"), ("content-encoding", "gzip")], false)]
-    fn only_plain_json_is_taken(#[case] headers: &[(&'static str, &'static str)], #[case] taken: bool) {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect::<HeaderMap>();
-        assert_eq!(acceptable(&headers).is_ok(), taken);
     }
 }

@@ -119,6 +119,11 @@ impl Client {
         Self { address, config, idle: Mutex::default() }
     }
 
+    /// One to the same server, with connections of its own.
+    pub fn another(&self) -> Self {
+        Self::new(self.address, Arc::clone(&self.config))
+    }
+
     /// Sends a request on a kept connection, or on a new one.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         loop {

@@ -17,6 +17,7 @@ pub mod client;
 pub mod kubelet;
 pub mod metrics;
 pub mod process;
+pub mod raw;
 pub mod server;
 pub mod service;
 

@@ -19,7 +19,7 @@ pub struct Process {
     pub authority: CertificateAndKey,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    _tls: tempfile::TempDir,
+    tls: tempfile::TempDir,
 }
 
 impl Process {
@@ -58,7 +58,7 @@ impl Process {
             let end = text[start..].find([' ', ',', '}']).map_or(text.len(), |length| start + length);
             text[start..end].replace('=', ":").parse().unwrap()
         };
-        Self { https: address("https"), http: address("http"), authority, child, log, _tls: tls }
+        Self { https: address("https"), http: address("http"), authority, child, log, tls }
     }
 
     pub fn client(&self) -> Client {
@@ -71,6 +71,11 @@ impl Process {
 
     pub async fn metrics_text(&self) -> String {
         client::get(self.http, "/metrics").await.text().to_owned()
+    }
+
+    /// Where its certificate is mounted.
+    pub fn certificate_directory(&self) -> &Path {
+        self.tls.path()
     }
 
     /// What was logged so far.

@@ -1,7 +1,8 @@
 //! The whole webhook behind a real socket: configuration, decisions, TLS.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use rustls::ClientConfig;
 use sandbox_injector::{
     config::{
         source::{Entries, Source},
@@ -17,6 +18,8 @@ use sandbox_injector::{
     },
     webhook::Webhook,
 };
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::{
     certificates,
@@ -26,7 +29,9 @@ use super::{
 
 /// A webhook that serves until this is dropped.
 pub struct Service {
+    pub https: SocketAddr,
     http: SocketAddr,
+    config: Arc<ClientConfig>,
     client: Client,
     _trigger: Trigger,
 }
@@ -59,7 +64,19 @@ impl Service {
         let webhook = Webhook::new(store, settings, NoLookups, Arc::clone(&metrics));
         let (trigger, shutdown) = Shutdown::manual();
         tokio::spawn(server.run(Arc::new(webhook), tls, metrics, readiness, shutdown));
-        Self { http, client: Client::new(https, client::config(&authority, None)), _trigger: trigger }
+        let config = client::config(&authority, None);
+        let client = Client::new(https, Arc::clone(&config));
+        Self { https, http, config, client, _trigger: trigger }
+    }
+
+    /// A connection of its own, over which anything may be sent.
+    pub async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
+        client::connect(self.https, &self.config).await
+    }
+
+    /// A client with connections of its own.
+    pub fn client(&self) -> Client {
+        Client::new(self.https, Arc::clone(&self.config))
     }
 
     pub async fn mutate(&self, body: impl Into<hyper::body::Bytes>) -> Answer {
@@ -72,7 +89,15 @@ impl Service {
 
     /// How many reviews ended so.
     pub async fn counted(&self, outcome: &str) -> f64 {
-        let scrape = Scrape::parse(client::get(self.http, "/metrics").await.text());
-        scrape.value("sandbox_injector_admission_requests_total", &[("outcome", outcome)])
+        self.scrape().await.value("sandbox_injector_admission_requests_total", &[("outcome", outcome)])
+    }
+
+    /// A gauge without labels, by its name behind the prefix.
+    pub async fn gauge(&self, name: &str) -> f64 {
+        self.scrape().await.value(&format!("sandbox_injector_{name}"), &[])
+    }
+
+    async fn scrape(&self) -> Scrape {
+        Scrape::parse(client::get(self.http, "/metrics").await.text())
     }
 }
