@@ -1,6 +1,7 @@
 //! The inputs that fuzzing has kept, through the same checks: `fuzz/README.md` says where they come from.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing case should say so")]
+#![allow(clippy::print_stdout, reason = "how many were replayed is worth a line")]
 
 use std::fs;
 use std::panic::catch_unwind;
