@@ -185,6 +185,7 @@ fn denied(response: &Value) -> Answer {
     let message = status["message"].as_str().expect("a message");
     assert!(!message.is_empty() && message.lines().all(is_printable), "{message:?}");
     assert_eq!(status["status"], "Failure");
+    assert!(status["details"]["name"].as_str().is_some_and(is_printable), "{status}");
     match status["code"].as_u64() {
         Some(422) => assert_eq!(status["reason"], "Invalid"),
         Some(403) => assert_eq!(status["reason"], "Forbidden"),
