@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -83,6 +84,62 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
+/// Reads a `T` from an object alone. What serde derives also takes a list of the fields' values, which is no API object:
+/// it would be decided on here, and no patch could apply to it.
+pub fn from_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct ObjectVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(ObjectVisitor(PhantomData))
+}
+
+/// As [`from_object`]; `null` is absent.
+pub fn from_object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct OptionVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OptionVisitor<T> {
+        type Value = Option<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            from_object(deserializer).map(Some)
+        }
+    }
+    deserializer.deserialize_option(OptionVisitor(PhantomData))
+}
+
+/// Implements [`Deserialize`] by [`from_object`] for what derives it with `remote = "Self"`, which leaves that to be done.
+macro_rules! from_object_alone {
+    ($($name:ident),+) => {$(
+        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Derived<'a>($name<'a>);
+                impl<'de: 'a, 'a> serde::Deserialize<'de> for Derived<'a> {
+                    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                        $name::deserialize(deserializer).map(Derived)
+                    }
+                }
+                $crate::pod::from_object(deserializer).map(|Derived(read)| read)
+            }
+        }
+    )+};
+}
+pub(crate) use from_object_alone;
+
+from_object_alone!(Pod, Metadata, OwnerReference, Spec, VolumeMount, Named);
+
 /// More items than any pod has; a list beyond that is refused, as each item costs more here than in the body.
 const MAX_ITEMS: usize = 10_000;
 
@@ -155,6 +212,7 @@ pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// A pod as it arrives at admission, before any change.
 #[derive(Debug, serde::Deserialize)]
+#[serde(remote = "Self")]
 pub struct Pod<'a> {
     /// `metadata`; every object has it.
     #[serde(borrow)]
@@ -166,7 +224,7 @@ pub struct Pod<'a> {
 
 /// What is read of `metadata`.
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Metadata<'a> {
     /// Missing where the API server is to make one of `generateName`.
     #[serde(borrow, default)]
@@ -190,7 +248,7 @@ pub struct Metadata<'a> {
 
 /// One of `metadata.ownerReferences`.
 #[derive(Debug, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct OwnerReference<'a> {
     /// Group and version, such as `agents.kruise.io/v1alpha1`.
     #[serde(borrow)]
@@ -211,7 +269,7 @@ pub struct OwnerReference<'a> {
 
 /// What is read of `spec`.
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Spec<'a> {
     /// Containers, each an object of raw fields.
     #[serde(borrow, default)]
@@ -256,7 +314,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Container<'a> {
 
 /// One volume mount, as far as the rules read it.
 #[derive(Debug, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct VolumeMount<'a> {
     /// The volume's name.
     #[serde(borrow, default)]
@@ -268,6 +326,7 @@ pub struct VolumeMount<'a> {
 
 /// Anything that is known by its `name`: a volume, an environment variable, a block device.
 #[derive(Debug, serde::Deserialize)]
+#[serde(remote = "Self")]
 pub struct Named<'a> {
     /// The name.
     #[serde(borrow, default)]
@@ -379,6 +438,21 @@ mod tests {
         assert!(pod.annotation("a").unwrap().is_none());
         assert!(pod.containers().is_empty());
         assert!(list::<Named>(pod.spec.volumes, || "spec.volumes".into()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_list_of_the_fields_is_no_object() {
+        for (pod, field) in [
+            (r#"[{"name":"x"},{}]"#, "metadata"),
+            (r#"{"metadata":["x"]}"#, "metadata"),
+            (r#"{"metadata":{"ownerReferences":[["v1","Sandbox","x"]]}}"#, "metadata.ownerReferences[0]"),
+            (r#"{"metadata":{},"spec":[[]]}"#, "spec"),
+        ] {
+            let error = Pod::read(pod).unwrap_err();
+            assert_eq!(error, ShapeError::new(field, "must be an object, not sequence"), "{pod}");
+        }
+        assert!(serde_json::from_str::<VolumeMount>(r#"["v","/m"]"#).is_err());
+        assert!(serde_json::from_str::<Named>(r#"["v"]"#).is_err());
     }
 
     #[test]

@@ -475,5 +475,9 @@ fn a_large_configuration_is_checked_in_passing() {
     let entries: Entries = ["a", "b"].map(|key| (key.to_owned(), text.clone())).into();
     let begun = std::time::Instant::now();
     assert_eq!(check(&entries, None).findings, []);
+    let repeated: Vec<String> = (0..10_000).map(|n| format!(r#"{{"name":"A","value":"{n}"}}"#)).collect();
+    let text = format!(r#"{{"mainContainer":{{"env":[{}]}}}}"#, repeated.join(","));
+    let findings = check(&[("a".to_owned(), text)], None).findings;
+    assert!(findings.iter().all(|finding| finding.code == Code::Duplicate) && findings.len() == 9_999);
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }

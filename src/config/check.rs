@@ -8,6 +8,7 @@ mod container;
 pub(crate) mod names;
 mod order;
 mod risks;
+mod size;
 
 use std::collections::HashSet;
 
@@ -51,14 +52,15 @@ struct RuntimeModel {
 /// Reads and checks the `entries`: the keys of the ConfigMap and their texts.
 pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
     let mut checked = Checked::default();
+    let mut left = size::MOST;
     for (key, text) in entries.iter().filter(|(key, _)| key != POOLS_KEY) {
         if let Some(reason) = bad_key(key) {
             checked.findings.push(Finding::new(Code::BadKey, key, "", reason));
             continue;
         }
-        match crate::yaml::value(text) {
+        match read(text, &mut left) {
             Ok(value) => checked.runtimes.push((key.clone(), value)),
-            Err(error) => checked.findings.push(Finding::new(Code::Syntax, key, "$", error.to_string())),
+            Err(reason) => checked.findings.push(Finding::new(Code::Syntax, key, "$", reason)),
         }
     }
     if checked.runtimes.is_empty() && checked.findings.is_empty() {
@@ -81,7 +83,8 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
         }
     }
     let pools = entries.iter().find(|(key, _)| key == POOLS_KEY);
-    let pools = pools.map(|(_, text)| checked.pool_rules(text, entries, region)).unwrap_or_default();
+    let pools =
+        pools.map(|(_, text)| checked.pool_rules(text, entries, region, &mut left)).unwrap_or_default();
     across::check(&mut checked);
     order::sort(&mut checked, &pools);
     checked
@@ -89,12 +92,18 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
 
 impl Checked {
     /// Reads the pool rules; returns the value that they were read from.
-    fn pool_rules(&mut self, text: &str, entries: &[(String, String)], region: Option<&Region>) -> Value {
+    fn pool_rules(
+        &mut self,
+        text: &str,
+        entries: &[(String, String)],
+        region: Option<&Region>,
+        left: &mut usize,
+    ) -> Value {
         let mut check = Check { runtime: POOLS_KEY, findings: &mut self.findings };
-        let mut value = match crate::yaml::value(text) {
+        let mut value = match read(text, left) {
             Ok(value) => value,
-            Err(error) => {
-                check.found(Code::Syntax, "$", error.to_string());
+            Err(reason) => {
+                check.found(Code::Syntax, "$", reason);
                 return Value::Null;
             }
         };
@@ -104,6 +113,17 @@ impl Checked {
         let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
         self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
         value
+    }
+}
+
+/// The value of a key, or why there is none; `left` is what it may still weigh.
+fn read(text: &str, left: &mut usize) -> Result<Value, String> {
+    let value = crate::yaml::value(text).map_err(|error| error.to_string())?;
+    match size::spend(&value, left) {
+        true => Ok(value),
+        false => {
+            Err("holds more than a configuration may; unfold fewer aliases and shorten names".to_owned())
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::printable::printable;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -149,14 +151,25 @@ impl Finding {
     }
 }
 
+/// One line, whatever the configuration's own words in it are.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.runtime.is_empty() {
-            write!(f, "{}: ", self.runtime)?;
+        for place in [&self.runtime, &self.path] {
+            if !place.is_empty() {
+                write!(f, "{}: ", printable(place))?;
+            }
         }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)
+        f.write_str(&printable(&self.message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line_whatever_it_is_about() {
+        let finding = Finding::new(Code::BadKey, "a\r\n", "$[\"\u{1b}[31m\"]", "is\nno name");
+        assert_eq!(finding.to_string(), "a??: $[\"?[31m\"]: is?no name");
     }
 }

@@ -200,7 +200,7 @@ impl Reader<'_> {
                 }
                 Some(name) => Some((
                     Code::UnknownRuntime,
-                    format!("runtime {name:?} is not configured; there are {}", known.join(", ")),
+                    format!("runtime {name:?} is not configured; there are {}", shown(known)),
                 )),
             };
             if let Some((code, message)) = problem {
@@ -209,6 +209,16 @@ impl Reader<'_> {
             }
         }
         Some(names)
+    }
+}
+
+/// The runtimes that there are, as far as anybody reads: the list stands in every such message.
+fn shown(known: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let names = known.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match known.len().saturating_sub(SHOWN) {
+        0 => names,
+        more => format!("{names} and {more} more"),
     }
 }
 
@@ -236,6 +246,17 @@ mod tests {
         assert_eq!(read[0].pool, Some(Wanted::Hash("ed572cc4".to_owned())));
         assert_eq!(read[1].pool, Some(Wanted::Name("pool-*".parse().unwrap())));
         assert!(read[1].runtimes.is_empty() && read[1].template.is_none());
+    }
+
+    #[test]
+    fn a_message_names_so_many_runtimes_and_no_more() {
+        let names: Vec<String> = (0..10_000).map(|number| format!("runtime-{number}")).collect();
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        let rules = json!([{"system": "opensandbox", "runtimes": ["oss"]}]);
+        let mut said = Vec::new();
+        read(&rules, &known, &mut |_, _, message| said.push(message));
+        assert_eq!(said.len(), 1);
+        assert!(said[0].ends_with(", runtime-18, runtime-19 and 9980 more"), "{said:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::pod::{Pod, ShapeError, Text, reason};
+use crate::pod::{Pod, ShapeError, Text, from_object, from_object_alone, from_object_or_null, reason};
 
 /// Nesting beyond this is no Kubernetes object; serde_json's own limit for decoded values.
 const MAX_DEPTH: usize = 128;
@@ -56,6 +56,7 @@ fn none<T>() -> Option<T> {
 
 /// A group, version and resource.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Resource<'a> {
     /// Empty for the core group.
     #[serde(borrow, default)]
@@ -70,11 +71,14 @@ pub struct Resource<'a> {
 
 /// The authenticated user.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct UserInfo<'a> {
     /// Such as `system:serviceaccount:sandbox-system:controller`.
     #[serde(borrow, default)]
     pub username: Option<Text<'a>>,
 }
+
+from_object_alone!(Resource, UserInfo);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,7 +87,12 @@ struct Review<'a, T> {
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,
-    #[serde(borrow = "'a", default = "none", bound(deserialize = "T: Deserialize<'de>"))]
+    #[serde(
+        borrow = "'a",
+        default = "none",
+        deserialize_with = "from_object_or_null",
+        bound(deserialize = "T: Deserialize<'de>")
+    )]
     request: Option<Request<'a, T>>,
 }
 
@@ -120,7 +129,7 @@ impl<T> Request<'_, T> {
 /// Decodes a review of a pod.
 pub fn decode(body: &[u8]) -> Result<Subject<'_>, Malformed> {
     let text = text(body)?;
-    match serde_json::from_str::<Review<'_, Pod<'_>>>(text) {
+    match review::<Pod<'_>>(text) {
         Ok(Review { api_version, kind, request: Some(request) }) => {
             check_envelope(api_version.as_ref(), kind.as_ref(), &request.uid)?;
             if !request.creates_pod() {
@@ -151,8 +160,15 @@ fn text(body: &[u8]) -> Result<&str, Malformed> {
     Ok(text)
 }
 
+fn review<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Review<'a, T>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let review = from_object(&mut reader)?;
+    reader.end()?;
+    Ok(review)
+}
+
 fn raw_request(text: &str) -> Result<Request<'_, &RawValue>, Malformed> {
-    let review: Review<'_, &RawValue> = serde_json::from_str(text).map_err(|error| {
+    let review = review::<&RawValue>(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Malformed(format!("body: not an AdmissionReview: {} (line {line}, column {column})", reason(&error)))
     })?;
@@ -279,8 +295,16 @@ mod tests {
     fn what_is_no_review_is_refused_in_one_line() {
         for (body, expected) in [
             ("", "body: not an AdmissionReview: EOF while parsing a value"),
-            ("[]", "body: not an admission.k8s.io/v1 AdmissionReview"),
-            ("[1]", "body: not an AdmissionReview: must be a string, not integer"),
+            ("[]", "body: not an AdmissionReview: must be an object, not sequence"),
+            (
+                r#"["admission.k8s.io/v1","AdmissionReview",{"uid":"u"}]"#,
+                "body: not an AdmissionReview: must be an object, not sequence",
+            ),
+            (&review(r#"["u"]"#), "body: not an AdmissionReview: must be an object, not sequence"),
+            (
+                &review(r#"{"uid":"u","resource":["","v1","pods"]}"#),
+                "body: not an AdmissionReview: must be an object, not sequence",
+            ),
             ("{}", "body: not an admission.k8s.io/v1 AdmissionReview"),
             (r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "request: is missing"),
             (&review(r#"{"uid":""}"#), "request.uid: is empty"),

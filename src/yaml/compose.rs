@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::scalar::{self, Plain};
 use super::{Document, Error, MAX_DEPTH, Problem};
 
-/// How many nodes and bytes of text the aliases of one document may copy. A manifest with anchors copies a few
-/// thousand at most; ten lines of nested aliases can ask for billions.
+/// How many bytes of memory the aliases of one document may copy. A manifest with anchors copies a few thousand nodes at
+/// most; ten lines of nested aliases can ask for billions.
 const MAX_ALIASED: usize = 4 << 20;
 
 /// Reads every document of a YAML stream.
@@ -237,14 +237,15 @@ fn merge(merged: &mut Vec<Map<String, Value>>, value: Value) -> Result<(), Probl
     Ok(())
 }
 
-/// Nodes and bytes of text, which is about what a copy costs.
+/// The bytes of nodes and texts, which is about what a copy takes.
 fn size(value: &Value) -> usize {
-    1 + match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(size).sum(),
-        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum(),
-        _ => 0,
-    }
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(size).sum(),
+            Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum(),
+            _ => 0,
+        }
 }
 
 /// Keys become strings as sigs.k8s.io/yaml makes them: `8080:` is "8080", `on:` is "true".

@@ -57,7 +57,8 @@ fn disagreements(runtimes: &[(String, Value)]) -> Vec<Finding> {
             );
             findings.push(Finding::new(Code::Disagreement, claim.runtime, &claim.path, message));
         }
-        if !earlier.iter().any(|other| claim.says_the_same_as(other)) {
+        // A runtime that claims a place twice is told so elsewhere, and may do so any number of times.
+        if !earlier.iter().any(|other| claim.runtime == other.runtime || claim.says_the_same_as(other)) {
             earlier.push(claim);
         }
     }
