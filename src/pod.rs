@@ -196,6 +196,11 @@ pub fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // Both are looked for from the end, as a value in front of them may hold the same words.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    // The names in these two are our own.
+    let ours = ["missing field `", "duplicate field `"];
+    if let Some((what, name)) = ours.iter().find_map(|what| Some((what, text.strip_prefix(what)?))) {
+        return [what.trim_end_matches('`'), name.trim_end_matches('`')].concat();
+    }
     let met = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
     match met.and_then(|met| met.rsplit_once(", expected ")) {
         Some((found, expected)) => {
@@ -360,12 +365,12 @@ impl<'a> Pod<'a> {
     pub fn read(text: &'a str) -> Result<Self, ShapeError> {
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let field = match error.path().to_string() {
-                // Of the pod itself only the metadata can be missing.
-                path if path == "." => "metadata".to_owned(),
-                path => path,
-            };
-            ShapeError::new(field, reason(error.inner()))
+            let (path, reason) = (error.path().to_string(), reason(error.inner()));
+            match (path.as_str(), reason.strip_prefix("missing field ")) {
+                (".", Some(missing)) => ShapeError::new(missing, "is missing"),
+                (".", None) => ShapeError::new("object", reason),
+                _ => ShapeError::new(path, reason),
+            }
         })
     }
 
@@ -443,7 +448,7 @@ mod tests {
     #[test]
     fn a_list_of_the_fields_is_no_object() {
         for (pod, field) in [
-            (r#"[{"name":"x"},{}]"#, "metadata"),
+            (r#"[{"name":"x"},{}]"#, "object"),
             (r#"{"metadata":["x"]}"#, "metadata"),
             (r#"{"metadata":{"ownerReferences":[["v1","Sandbox","x"]]}}"#, "metadata.ownerReferences[0]"),
             (r#"{"metadata":{},"spec":[[]]}"#, "spec"),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, FIRST_RUNTIMES, Runtime};
 use crate::pod::{Pod, ShapeError};
+use crate::printable::clipped;
 
 /// The annotation by which a pod says which runtimes it gets.
 pub const RUNTIMES_ANNOTATION: &str = "sandbox-injector.io/runtimes";
@@ -182,6 +183,9 @@ pub enum NamesError {
     /// `all` is reserved.
     #[error("\"all\" is no runtime; list the names")]
     All,
+    /// More names than any pod could want.
+    #[error("lists more than {MAX_NAMES} names; no pod needs so many runtimes")]
+    TooMany,
 }
 
 /// A look-up that did not answer. It is never "no runtimes".
@@ -268,10 +272,16 @@ impl<L: Lookup> Lookup for Option<L> {
     }
 }
 
+/// So many names a list may have; each costs more here than in the text.
+const MAX_NAMES: usize = 256;
+
 /// Reads a comma-separated list: `None` when it is empty, no names when it says `none`.
 pub fn names(text: &str) -> Result<Option<Vec<String>>, NamesError> {
-    let names: Vec<String> =
-        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let listed = || text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    if listed().nth(MAX_NAMES).is_some() {
+        return Err(NamesError::TooMany);
+    }
+    let names: Vec<String> = listed().map(str::to_owned).collect();
     if names.iter().any(|name| name == "all") {
         return Err(NamesError::All);
     }
@@ -427,7 +437,7 @@ fn resolve<'c>(
             continue;
         }
         let runtime = config.runtime(name).ok_or_else(|| SelectionError::Unknown {
-            name: name.to_owned(),
+            name: clipped(name).to_owned(),
             by,
             known: config.runtimes().iter().map(|runtime| runtime.name.clone()).collect(),
         })?;

@@ -279,3 +279,29 @@ async fn a_log_that_nobody_reads_holds_up_no_pod() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_tenant_writes_fills_no_log() {
+    let process = Process::start(&["--region-id", "r"]).await;
+    let client = process.client();
+    let long = "x".repeat(1 << 20);
+    let mut named: Value =
+        serde_json::from_str(&asking_for("csi", |object| object["metadata"]["name"] = long.clone().into()))
+            .unwrap();
+    named["request"]["uid"] = long.clone().into();
+    assert_eq!(client.mutate(named.to_string()).await.json()["response"]["uid"], long);
+    let unknown = client.mutate(asking_for(&long, |_| {})).await;
+    assert_eq!(unknown.json()["response"]["allowed"], false);
+    assert!(unknown.body.len() < 4 << 10, "{} bytes", unknown.body.len());
+    let conflicts = client
+        .mutate(asking_for("csi", |object| {
+            object["spec"]["volumes"] = (0..2000)
+                .map(|_| json!({"name": "mount-root", "emptyDir": {"medium": long[..1000]}}))
+                .collect();
+        }))
+        .await;
+    assert_eq!(conflicts.json()["response"]["allowed"], false);
+    process.logged("emptyDir").await;
+    let longest = process.log().iter().map(String::len).max().unwrap();
+    assert!(longest < 16 << 10, "{longest} bytes");
+}

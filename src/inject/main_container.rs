@@ -232,7 +232,7 @@ impl<'a> Injection<'_, 'a> {
     /// What is allowed and will hurt: said in warnings.
     pub(super) fn warn_of_risks(&mut self) -> Result<(), ShapeError> {
         let context: Option<PodSecurity> = match self.pod.spec.security_context {
-            Some(raw) => serde_json::from_str(raw.get())
+            Some(raw) => pod::from_object_or_null(&mut serde_json::Deserializer::from_str(raw.get()))
                 .map_err(|error| ShapeError::new("spec.securityContext", pod::reason(&error)))?,
             None => None,
         };

@@ -154,6 +154,9 @@ pub fn decode_raw(body: &[u8]) -> Result<Request<'_, &RawValue>, Malformed> {
 fn text(body: &[u8]) -> Result<&str, Malformed> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Malformed(format!("body: not UTF-8 at byte {}", error.valid_up_to())))?;
+    if text.trim_ascii().is_empty() {
+        return Err(Malformed("body: is empty; POST an AdmissionReview".to_owned()));
+    }
     if is_too_deep(body) {
         return Err(Malformed(format!("body: nested deeper than {MAX_DEPTH} levels")));
     }
@@ -288,13 +291,14 @@ mod tests {
         assert_eq!(error.reason, "name: must be a string, not integer");
         let body = create(r#"{"spec":{}}"#);
         let Ok(Subject::NoPod(_, error)) = decode(body.as_bytes()) else { panic!("{body}") };
-        assert_eq!(error.to_string(), "metadata: missing field");
+        assert_eq!(error.to_string(), "metadata: is missing");
     }
 
     #[test]
     fn what_is_no_review_is_refused_in_one_line() {
         for (body, expected) in [
-            ("", "body: not an AdmissionReview: EOF while parsing a value"),
+            ("", "body: is empty; POST an AdmissionReview"),
+            (" \n", "body: is empty; POST an AdmissionReview"),
             ("[]", "body: not an AdmissionReview: must be an object, not sequence"),
             (
                 r#"["admission.k8s.io/v1","AdmissionReview",{"uid":"u"}]"#,
@@ -308,7 +312,7 @@ mod tests {
             ("{}", "body: not an admission.k8s.io/v1 AdmissionReview"),
             (r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "request: is missing"),
             (&review(r#"{"uid":""}"#), "request.uid: is empty"),
-            (&review("{}"), "body: not an AdmissionReview: missing field"),
+            (&review("{}"), "body: not an AdmissionReview: missing field uid (line"),
             (&create("null"), "request.object: is missing"),
         ] {
             let error = decode(body.as_bytes()).unwrap_err().to_string();

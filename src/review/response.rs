@@ -7,7 +7,7 @@ use serde_json::json;
 use super::verdict::{Denied, Outcome, Verdict};
 use crate::config::Runtime;
 use crate::patch::{self, Operation, write_escaped, write_text};
-use crate::printable::printable;
+use crate::printable::{LINE, NAME, printable, shown};
 
 /// The API server drops a warning with a control character and cuts long ones; this many characters are kept.
 const WARNING_CHARS: usize = 120;
@@ -81,12 +81,12 @@ fn status(denied: &Denied) -> serde_json::Value {
                 cause.runtime.as_ref().map(|runtime| format!("runtime {runtime}: ")).unwrap_or_default();
             json!({
                 "reason": "FieldValueInvalid",
-                "field": printable(&cause.field),
-                "message": printable(&format!("sandbox-injector: {runtime}{}", cause.message)),
+                "field": shown(&cause.field, LINE),
+                "message": shown(&format!("sandbox-injector: {runtime}{}", cause.message), LINE),
             })
         })
         .collect();
-    let mut details = json!({"name": printable(&denied.name), "kind": denied.kind});
+    let mut details = json!({"name": shown(&denied.name, NAME), "kind": denied.kind});
     if !causes.is_empty() {
         details["causes"] = causes.into();
     }

@@ -7,7 +7,7 @@ use crate::inject::decision::{Action, Cause, Decision};
 use crate::inject::{self, Denial, Plan};
 use crate::pod::{Pod, ShapeError};
 use crate::policy::Policy;
-use crate::printable::printable;
+use crate::printable::{LINE, shown};
 use crate::runtimes::{DecidedBy, Lookup, LookupError, Rules, Selection, SelectionError};
 
 /// The operator's settings: everything a decision depends on beside the pod and the configuration.
@@ -135,8 +135,8 @@ impl Denied<'_> {
 
     /// Every reason, a line each, clean for a terminal.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        let causes = self.causes.iter().map(|cause| printable(&cause.to_string()));
-        self.summary.iter().map(|summary| printable(summary)).chain(causes)
+        let causes = self.causes.iter().map(|cause| shown(&cause.to_string(), LINE));
+        self.summary.iter().map(|summary| shown(summary, LINE)).chain(causes)
     }
 
     /// The whole text of the refusal.

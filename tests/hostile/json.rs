@@ -28,7 +28,8 @@ async fn a_review_cut_off_at_any_byte_is_told_400() {
         for length in begin..good.len().min(begin + RUN) {
             connection.send(&[request(&good.as_bytes()[..length]), next.clone()].concat()).await;
             let answer = connection.answer(false).await.expect("an answer");
-            tally.count_verdict(&check(&answer, &format!("{length} bytes"), UID, Malformed("body: not an")));
+            let expected = Malformed(if length == 0 { "body: is empty" } else { "body: not an" });
+            tally.count_verdict(&check(&answer, &format!("{length} bytes"), UID, expected));
             expect_patched(&mut connection, &format!("{length} bytes")).await;
         }
     }
@@ -348,7 +349,7 @@ async fn keys_in_another_case_are_other_keys() {
 async fn what_is_not_json_is_told_400() {
     let good = good();
     let mut bodies = Vec::new();
-    let mut add = |what: &str, bytes: Vec<u8>| bodies.push(body(what, bytes, Malformed("body: not ")));
+    let mut add = |what: &str, bytes: Vec<u8>| bodies.push(body(what, bytes, Malformed("body: ")));
     for (what, text) in [
         ("nothing", String::new()),
         ("white space", " \r\n\t".into()),
@@ -395,7 +396,7 @@ async fn what_is_not_json_is_told_400() {
 #[case::escapes("annotations/x", format!("\"{}\"", "\\u0000".repeat(1 << 20)), Patched)]
 #[case::name("name", format!("\"{}\"", "x".repeat(6 << 20)), Patched)]
 #[case::runtimes("annotations/sandbox-injector.io~1runtimes", format!("\"{}\"", "x".repeat(6 << 20)), Denied("is not configured"))]
-#[case::names("annotations/sandbox-injector.io~1runtimes", format!("\"{}\"", "x,".repeat(3 << 20)), Denied("is not configured"))]
+#[case::names("annotations/sandbox-injector.io~1runtimes", format!("\"{}\"", "x,".repeat(3 << 20)), Denied("lists more than 256 names"))]
 #[case::keys("labels", format!("{{{}\"agents.kruise.io/sandbox-pool\":\"x\"}}", "\"a\":7,".repeat(1 << 20)), Patched)]
 #[case::owners("ownerReferences", format!("[{}]", ["{}"; 1 << 20].join(",")), Denied("metadata.ownerReferences"))]
 #[tokio::test]
