@@ -13,11 +13,9 @@ mod main_container;
 mod metadata;
 mod volume;
 
-use serde_json::value::RawValue;
-
 use crate::config::{Runtime, Volume};
 use crate::patch::{Fragment, List, Op, Operation, Path, Value};
-use crate::pod::{Named, Pod, ShapeError};
+use crate::pod::{self, Named, Pod, ShapeError};
 use decision::{Action, Cause, Decision, Field};
 use main_container::MainContainer;
 
@@ -107,7 +105,7 @@ struct Injection<'p, 'a> {
     options: Options,
     mains: Vec<MainContainer<'p, 'a>>,
     /// The volumes of the pod, by name.
-    pod_volumes: Vec<(Named<'p>, &'p RawValue)>,
+    pod_volumes: Vec<pod::Item<'p, Named<'p>>>,
     /// The volumes that privileged containers keep to themselves, each with the runtime that brings it.
     own: Vec<(&'a Volume, &'a Runtime)>,
     /// Pod containers, by list and index, that hold exactly what a runtime brings and may mount those.

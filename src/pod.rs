@@ -345,6 +345,15 @@ impl Named<'_> {
     }
 }
 
+/// An item of a list, as far as the rules read it, and all of it.
+#[derive(Debug)]
+pub struct Item<'a, T> {
+    /// What the rules read.
+    pub read: T,
+    /// Everything.
+    pub raw: &'a RawValue,
+}
+
 /// Decodes a raw list of `T`; absent is empty. `field` names it in the error.
 pub fn list<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
@@ -358,6 +367,19 @@ pub fn list<'a, T: Deserialize<'a>>(
             Err(error) => Err(ShapeError::of(field(), &error)),
         },
     }
+}
+
+/// Decodes a raw list item by item, each of which is kept as it is, too; an error names the item.
+pub fn items<'a, T: Deserialize<'a>>(
+    raw: Option<&'a RawValue>,
+    field: impl Fn() -> String,
+) -> Result<Vec<Item<'a, T>>, ShapeError> {
+    let raws: Vec<&RawValue> = list(raw, &field)?;
+    let item = |(index, raw): (usize, &'a RawValue)| match serde_json::from_str(raw.get()) {
+        Ok(read) => Ok(Item { read, raw }),
+        Err(error) => Err(ShapeError::of(format!("{}[{index}]", field()), &error)),
+    };
+    raws.into_iter().enumerate().map(item).collect()
 }
 
 impl<'a> Pod<'a> {

@@ -25,15 +25,18 @@ fn recorded(name: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     serde_json::to_vec(&review).unwrap()
 }
 
-/// What one answer allocates, the answer itself included, and the answer.
-fn measured(body: &[u8]) -> (AllocationInfo, Vec<u8>) {
+fn embedded() -> Config {
     let region = "cn-hangzhou".parse().unwrap();
-    let config = Config::load(&Source::Embedded.read().unwrap(), Some(&region)).unwrap();
+    Config::load(&Source::Embedded.read().unwrap(), Some(&region)).unwrap()
+}
+
+/// What one answer allocates, the answer itself included, and the answer.
+fn measured(body: &[u8], config: &Config) -> (AllocationInfo, Vec<u8>) {
     let settings = Settings::default();
     let deadline = Instant::now() + Duration::from_secs(5);
     let mut answer = Vec::new();
     let used = allocation_counter::measure(|| {
-        let reviewed = pin!(review::mutate(body, &config, &settings, &NoLookups, deadline));
+        let reviewed = pin!(review::mutate(body, config, &settings, &NoLookups, deadline));
         let Poll::Ready(Ok(answered)) = reviewed.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("without look-ups there is nothing to wait for");
         };
@@ -55,7 +58,7 @@ fn say(name: &str, used: &AllocationInfo, answer: &[u8]) {
 #[case("03-agent-sandbox-warmpool-pod", 40)]
 #[case("08-kruise-manual-runtime-pod", 400)]
 fn a_review_takes_few_allocations(#[case] name: &str, #[case] most: u64) {
-    let (used, answer) = measured(&recorded(name, |_| {}));
+    let (used, answer) = measured(&recorded(name, |_| {}), &embedded());
     say(name, &used, &answer);
     assert!(used.count_total <= most, "{} allocations", used.count_total);
     // Apart from the answer itself, a few kilobytes.
@@ -67,7 +70,24 @@ fn a_pod_of_another_label_takes_next_to_none() {
     let body = recorded("01-kruise-sandboxset-pod", |review| {
         review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"});
     });
-    let (used, answer) = measured(&body);
+    let (used, answer) = measured(&body, &embedded());
     say("another label", &used, &answer);
     assert!(used.count_total <= 10, "{} allocations", used.count_total);
+}
+
+#[test]
+fn a_pod_that_has_everything_is_read_once_however_long_its_lists() {
+    let variables = |count: usize| -> Vec<Value> {
+        (0..count).map(|number| json!({"name": format!("VARIABLE_{number}"), "value": "x"})).collect()
+    };
+    let runtime = json!({"mainContainer": {"env": variables(100)}}).to_string();
+    let config = Config::load(&[("many".to_owned(), runtime)], None).unwrap();
+    let body = recorded("01-kruise-sandboxset-pod", |review| {
+        let pod = &mut review["request"]["object"];
+        pod["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "many".into();
+        pod["spec"]["containers"][0]["env"] = variables(5000).into();
+    });
+    let (used, answer) = measured(&body, &config);
+    say("5000 variables", &used, &answer);
+    assert!(used.bytes_total <= 8 * body.len() as u64, "{} bytes for {}", used.bytes_total, body.len());
 }

@@ -6,7 +6,7 @@ use super::decision::{Action, Field};
 use super::equal::{Extras, differences, disagreement};
 use super::{Additions, Injection, OnConflict, differs_in};
 use crate::config::{Container, Runtime};
-use crate::normal::{Kind, normal};
+use crate::normal::{Kind, clean_path, normal};
 use crate::patch::List;
 use crate::pod::{self, ShapeError};
 
@@ -178,6 +178,9 @@ impl<'a> Injection<'_, 'a> {
     /// Whether a mount is the one that ServiceAccount admission adds to every container, by what its volume
     /// really projects: the name alone could be a tenant's volume.
     fn is_token_mount(&self, mount: &Value) -> Result<bool, ShapeError> {
+        if mount["mountPath"].as_str().is_none_or(|path| clean_path(path) != TOKEN_PATH) {
+            return Ok(false);
+        }
         let Some(mount) = normal(Kind::Mount, mount) else { return Ok(false) };
         let name = mount["name"].as_str().unwrap_or_default();
         if mount != json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}) {

@@ -14,16 +14,20 @@ use crate::pod::{self, Named, ShapeError, VolumeMount};
 pub(super) struct MainContainer<'p, 'a> {
     index: usize,
     runtimes: Vec<&'a Runtime>,
-    /// The names of its variables, in the pod's order.
-    env: Vec<Named<'p>>,
+    /// Its variables, in the pod's order.
+    env: Vec<pod::Item<'p, Named<'p>>>,
     /// Its mounts, in the pod's order.
-    mounts: Vec<VolumeMount<'p>>,
+    mounts: Vec<pod::Item<'p, VolumeMount<'p>>>,
 }
 
 /// What a list of items is and where the pod's own are.
 struct Merged<'a> {
     kind: Kind,
     list: List,
+    /// The container.
+    index: usize,
+    /// The list's field there.
+    field: &'static str,
     added: Vec<(&'a Item, &'a Runtime)>,
 }
 
@@ -54,8 +58,8 @@ impl<'a> Injection<'_, 'a> {
             self.mains.push(MainContainer {
                 index,
                 runtimes,
-                env: pod::list(container.fields.get("env"), || at("env"))?,
-                mounts: pod::list(container.fields.get("volumeMounts"), || at("volumeMounts"))?,
+                env: pod::items(container.fields.get("env"), || at("env"))?,
+                mounts: pod::items(container.fields.get("volumeMounts"), || at("volumeMounts"))?,
             });
         }
         Ok(())
@@ -104,12 +108,14 @@ impl<'a> Injection<'_, 'a> {
     fn env(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {
         let index = main.index;
         let asked = main.runtimes.iter().map(|runtime| runtime.main.env.len()).sum();
-        let mut merged = Merged { kind: Kind::Env, list: List::Env(index), added: Vec::with_capacity(asked) };
+        let (kind, list, field) = (Kind::Env, List::Env(index), "env");
+        let mut merged = Merged { kind, list, index, field, added: Vec::with_capacity(asked) };
         for runtime in main.runtimes.iter().copied() {
             for item in &runtime.main.env {
                 let field = Field::Env(index, &item.identity);
                 // Of several variables of one name the last one is in force.
-                let found = main.env.iter().rposition(|env| env.name() == item.identity);
+                let found = main.env.iter().rposition(|env| env.read.name() == item.identity);
+                let found = found.map(|position| (position, main.env[position].raw));
                 if let Some((_, different)) = self.merge(&mut merged, runtime, item, field, found)? {
                     let why = match different {
                         Difference::Pod(_) => "the pod sets it to something else".to_owned(),
@@ -126,15 +132,16 @@ impl<'a> Injection<'_, 'a> {
     fn mounts(&mut self, main: &MainContainer<'_, 'a>) -> Result<(), ShapeError> {
         let index = main.index;
         let asked = main.runtimes.iter().map(|runtime| runtime.main.volume_mounts.len()).sum();
-        let mut merged =
-            Merged { kind: Kind::Mount, list: List::VolumeMounts(index), added: Vec::with_capacity(asked) };
+        let (kind, list, field) = (Kind::Mount, List::VolumeMounts(index), "volumeMounts");
+        let mut merged = Merged { kind, list, index, field, added: Vec::with_capacity(asked) };
         for runtime in main.runtimes.iter().copied() {
             for item in &runtime.main.volume_mounts {
                 let field = Field::VolumeMount(index, &item.identity);
-                let same_path = |mount: &VolumeMount<'_>| {
-                    mount.mount_path.as_deref().is_some_and(|path| clean_path(path) == item.identity)
+                let same_path = |mount: &pod::Item<'_, VolumeMount<'_>>| {
+                    mount.read.mount_path.as_deref().is_some_and(|path| clean_path(path) == item.identity)
                 };
                 let found = main.mounts.iter().position(same_path);
+                let found = found.map(|position| (position, main.mounts[position].raw));
                 if let Some((at, different)) = self.merge(&mut merged, runtime, item, field, found)? {
                     let path = &item.identity;
                     let (why, mend) = match different {
@@ -162,11 +169,14 @@ impl<'a> Injection<'_, 'a> {
         runtime: &'a Runtime,
         item: &'a Item,
         field: Field<'a>,
-        found: Option<usize>,
+        found: Option<(usize, &RawValue)>,
     ) -> Result<Option<(String, Difference<'a>)>, ShapeError> {
-        let different = if let Some(position) = found {
-            let (at, found) = self.pod_item(merged.list, position)?;
-            let found = normal(merged.kind, &found);
+        let different = if let Some((position, raw)) = found {
+            let at = format!("spec.containers[{}].{}[{position}]", merged.index, merged.field);
+            let found = match serde_json::from_str(raw.get()) {
+                Ok(value) => normal(merged.kind, &value),
+                Err(error) => return Err(ShapeError::new(at, pod::reason(&error))),
+            };
             let fields = differences(merged.kind, item.normal.as_ref(), found.as_ref(), Extras::Refused);
             (at, Difference::Pod(fields))
         } else if let Some((other, owner)) =
@@ -188,31 +198,9 @@ impl<'a> Injection<'_, 'a> {
         Ok(Some(different))
     }
 
-    /// The path and JSON of one item of a container's list.
-    fn pod_item(&self, list: List, position: usize) -> Result<(String, serde_json::Value), ShapeError> {
-        let (index, field) = match list {
-            List::Env(index) => (index, "env"),
-            List::VolumeMounts(index) => (index, "volumeMounts"),
-            _ => return Ok((String::new(), serde_json::Value::Null)),
-        };
-        let raw = self.pod.containers().get(index).and_then(|container| container.fields.get(field));
-        let items: Vec<&RawValue> = pod::list(raw, || format!("spec.containers[{index}].{field}"))?;
-        let at = format!("spec.containers[{index}].{field}[{position}]");
-        let item = items.get(position).map_or("null", |raw| raw.get());
-        match serde_json::from_str(item) {
-            Ok(value) => Ok((at, value)),
-            Err(error) => Err(ShapeError::new(at, pod::reason(&error))),
-        }
-    }
-
     fn emit_merged(&mut self, merged: Merged<'a>) {
-        let (index, field) = match merged.list {
-            List::Env(index) => (index, "env"),
-            List::VolumeMounts(index) => (index, "volumeMounts"),
-            _ => return,
-        };
-        let exists =
-            self.pod.containers().get(index).is_some_and(|container| container.fields.get(field).is_some());
+        let container = self.pod.containers().get(merged.index);
+        let exists = container.is_some_and(|container| container.fields.get(merged.field).is_some());
         let items = merged.added.iter().map(|(item, _)| &item.json).collect();
         self.emit(Additions { list: merged.list, exists, items });
     }

@@ -1,7 +1,5 @@
 //! Volumes, and the border between a tenant's data and a privileged container.
 
-use serde_json::value::RawValue;
-
 use super::decision::{Action, Field};
 use super::equal::{Extras, differences, disagreement};
 use super::{Additions, Injection, container, differs_in};
@@ -19,7 +17,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             for volume in &runtime.volumes {
                 let name = volume.item.identity.as_str();
                 let field = Field::Volume(name);
-                if let Some(index) = self.pod_volumes.iter().position(|(other, _)| other.name() == name) {
+                if let Some(index) = self.pod_volumes.iter().position(|volume| volume.read.name() == name) {
                     self.found_volume(runtime, volume, index)?;
                 } else if let Some((other, owner)) =
                     added.iter().find(|(other, _)| other.item.identity == name)
@@ -87,23 +85,18 @@ impl<'p, 'a> Injection<'p, 'a> {
 
     /// Reads the names of the pod's volumes, once for all that ask for them.
     pub(super) fn read_pod_volumes(&mut self) -> Result<(), ShapeError> {
-        let raw: Vec<&RawValue> = pod::list(self.pod.spec.volumes, || "spec.volumes".to_owned())?;
-        let named = |(index, raw): (usize, &'p RawValue)| match serde_json::from_str(raw.get()) {
-            Ok(named) => Ok((named, raw)),
-            Err(error) => Err(ShapeError::new(format!("spec.volumes[{index}]"), pod::reason(&error))),
-        };
-        self.pod_volumes = raw.into_iter().enumerate().map(named).collect::<Result<_, _>>()?;
+        self.pod_volumes = pod::items(self.pod.spec.volumes, || "spec.volumes".to_owned())?;
         Ok(())
     }
 
     /// The JSON of a volume of the pod.
     pub(super) fn pod_volume(&self, name: &str) -> Result<Option<serde_json::Value>, ShapeError> {
-        let position = self.pod_volumes.iter().position(|(other, _)| other.name() == name);
-        let Some((index, (_, raw))) = position.and_then(|index| Some((index, self.pod_volumes.get(index)?)))
+        let position = self.pod_volumes.iter().position(|volume| volume.read.name() == name);
+        let Some((index, found)) = position.and_then(|index| Some((index, self.pod_volumes.get(index)?)))
         else {
             return Ok(None);
         };
-        match serde_json::from_str(raw.get()) {
+        match serde_json::from_str(found.raw.get()) {
             Ok(volume) => Ok(Some(volume)),
             Err(error) => Err(ShapeError::new(format!("spec.volumes[{index}]"), pod::reason(&error))),
         }
@@ -116,7 +109,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             for borrowed in &runtime.borrowed_volumes {
                 let from_runtimes = self.runtimes.iter().flat_map(|other| &other.volumes);
                 let brought = from_runtimes.into_iter().any(|volume| volume.item.identity == borrowed.volume);
-                let in_pod = self.pod_volumes.iter().any(|(other, _)| other.name() == borrowed.volume);
+                let in_pod = self.pod_volumes.iter().any(|volume| volume.read.name() == borrowed.volume);
                 if brought || (in_pod && !borrowed.privileged) {
                     continue;
                 }
