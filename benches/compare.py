@@ -2,10 +2,11 @@
 """Compares the webhook with the floor: a constant server on the same stack.
 
 Both servers run in turn, round by round, under the same load, so that a machine whose speed drifts treats them alike.
-CPU time is the servers' own, from /proc; requests a second and latencies are what wrk saw.
+CPU time is the servers' own, from /proc; requests a second and latencies are what wrk saw. Before that: how long each
+takes from exec until /readyz says so, and its memory when nothing was asked yet.
 
     cargo build --release --bin sandbox-injector --example floor
-    benches/compare.py [--rounds 5] [--seconds 5] [--connections 8 64] [--close]
+    benches/compare.py [--rounds 5] [--seconds 5] [--connections 8 64] [--close] [--starts 5]
 
 Needs wrk, openssl and Linux. Prints medians and the ratios webhook/floor.
 """
@@ -56,14 +57,20 @@ def start(name, binaries, certificates, log):
         "webhook": [binaries / "sandbox-injector", "serve", "--region-id", "cn-hangzhou", "--lookups", "off", "--drain", "0s"],
         "floor": [binaries / "examples/floor"],
     }[name]
+    begun = time.monotonic()
     process = subprocess.Popen(command + common, stderr=log)
-    for _ in range(200):
+    while time.monotonic() < begun + 10:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz")
-            return process
+            return process, (time.monotonic() - begun) * 1e3
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.001)
     sys.exit(f"{name} did not become ready")
+
+
+def stop(process):
+    process.terminate()
+    process.wait()
 
 
 def cpu_seconds(pid):
@@ -97,6 +104,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, nargs="+", default=[8, 64])
+    parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--close", action="store_true", help="a new connection for each request")
     flags = parser.parse_args()
     # The log is kept elsewhere: the servers watch the directory of the certificate.
@@ -108,7 +116,16 @@ def main():
         close = 'wrk.headers["Connection"] = "close"' if flags.close else ""
         pathlib.Path(script).write_text(LUA % {"body": body, "close": close})
         with open(f"{directory}/log", "wb") as log:
-            servers = {name: start(name, target_directory(), certificates, log) for name in PORTS}
+            binaries = target_directory()
+            for name in PORTS:
+                times = []
+                for _ in range(flags.starts):
+                    process, elapsed = start(name, binaries, certificates, log)
+                    times.append(elapsed)
+                    stop(process)
+                if times:
+                    print(f"{name}: ready {statistics.median(times):.0f} ms after exec, {max(times):.0f} at most, of {len(times)} starts")
+            servers = {name: start(name, binaries, certificates, log)[0] for name in PORTS}
             try:
                 time.sleep(1)
                 print("idle RSS MiB:", {name: round(rss_mib(server.pid), 1) for name, server in servers.items()})
@@ -126,7 +143,7 @@ def main():
                         print(f"  {figure:16} webhook {statistics.median(webhook):10.2f}   floor {statistics.median(floor):10.2f}   ratio {ratio:5.2f}")
             finally:
                 for server in servers.values():
-                    server.terminate()
+                    stop(server)
 
 
 if __name__ == "__main__":

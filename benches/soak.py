@@ -101,7 +101,8 @@ def main():
         config, tls = Volume(f"{directory}/config"), Volume(f"{directory}/tls")
         config.write(configuration(0))
         tls.write(pair(directory))
-        with open(f"{directory}/log", "wb") as log:
+        # Not beside what the server watches.
+        with tempfile.TemporaryFile() as log:
             server = subprocess.Popen(
                 [target_directory() / "sandbox-injector", "serve", "--region-id", "cn-hangzhou", "--lookups", "off", "--drain", "0s",
                  "--bind", f"127.0.0.1:{HTTPS}", "--metrics-bind", f"127.0.0.1:{HTTP}",

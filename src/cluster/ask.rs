@@ -15,6 +15,8 @@ use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
 
+use crate::printable::shown;
+
 /// More than etcd takes for one object.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -193,11 +195,7 @@ fn user(message: &str) -> Option<String> {
 }
 
 fn shorten(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default().trim();
-    match line.char_indices().nth(MAX_SAID) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    shown(message.lines().next().unwrap_or_default().trim(), MAX_SAID)
 }
 
 /// An error with its causes; a cause that repeats what was said already is left out.

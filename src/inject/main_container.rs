@@ -80,7 +80,10 @@ impl<'a> Injection<'_, 'a> {
         const SHOWN: usize = 10;
         let names: Vec<String> =
             containers.iter().take(SHOWN).map(|container| format!("{:?}", &*container.name)).collect();
-        let more = if containers.len() > SHOWN { ", …" } else { "" };
+        let more = match containers.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         let why = format!("$.mainContainer.name is {wanted:?}, and the pod has {}{more}", names.join(", "));
         let mend = "name one of the pod's containers so, or leave the name empty in the configuration";
         self.deny(runtime, Field::Container(wanted), "spec.containers".to_owned(), why, mend);
