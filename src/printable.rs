@@ -30,6 +30,10 @@ pub fn shown(text: &str, most: usize) -> String {
 
 /// The start of a name, for where it is escaped anyway.
 pub fn clipped(name: &str) -> &str {
+    // A character is a byte at least.
+    if name.len() <= NAME {
+        return name;
+    }
     name.char_indices().nth(NAME).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 

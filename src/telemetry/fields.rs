@@ -3,7 +3,7 @@
 //! A decision's line has a dozen of them, and the library formats each through several layers. Texts without
 //! anything to escape, numbers and booleans are written directly here; the rest is left to the library.
 
-use std::fmt::{self, Debug, Display, Write as _};
+use std::fmt::{self, Debug};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::{RecordFields, VisitOutput};
@@ -29,12 +29,18 @@ struct Line<'w> {
 }
 
 impl Line<'_> {
-    fn direct(&mut self, field: &Field, value: impl Display) {
+    fn direct(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         if self.result.is_ok() {
-            let space = if self.is_empty { "" } else { " " };
-            self.is_empty = false;
-            self.result = write!(self.writer, "{space}{}={value}", field.name());
+            self.result = self.name(field).and_then(|()| value(&mut self.writer));
         }
+    }
+
+    fn name(&mut self, field: &Field) -> fmt::Result {
+        if !std::mem::take(&mut self.is_empty) {
+            self.writer.write_char(' ')?;
+        }
+        self.writer.write_str(field.name())?;
+        self.writer.write_char('=')
     }
 
     fn by_the_library(&mut self, record: impl FnOnce(&mut DefaultVisitor<'_>)) {
@@ -47,33 +53,26 @@ impl Line<'_> {
     }
 }
 
-/// A text between quotes.
-struct Quoted<'t>(&'t str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        f.write_str(self.0)?;
-        f.write_char('"')
-    }
-}
-
 impl Visit for Line<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         if field.name() != "message" && value.bytes().all(is_plain) {
-            self.direct(field, Quoted(value));
+            self.direct(field, |writer| {
+                writer.write_char('"')?;
+                writer.write_str(value)?;
+                writer.write_char('"')
+            });
         } else {
             self.by_the_library(|visitor| visitor.record_str(field, value));
         }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.direct(field, value);
+        self.direct(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.direct(field, value);
+        self.direct(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
