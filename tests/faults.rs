@@ -193,8 +193,10 @@ async fn a_directory_in_the_place_of_the_client_authority_changes_nothing() {
     fs::remove_file(&ca).unwrap();
     fs::create_dir(&ca).unwrap();
     expect_failure(&process, TLS_RELOADS, 0.0).await;
-    let line =
-        process.log().into_iter().find(|line| line.contains("ca.crt") && line.contains("ERROR")).unwrap();
+    let line = eventually("the complaint", async || {
+        process.log().into_iter().find(|line| line.contains("ca.crt") && line.contains("ERROR"))
+    })
+    .await;
     assert!(line.contains("--client-ca") && line.contains("the one before stays in use"), "{line}");
     assert!(served(&first).await);
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
