@@ -16,6 +16,7 @@ mod volume;
 use crate::config::{Runtime, Volume};
 use crate::patch::{Fragment, List, Op, Operation, Path, Value};
 use crate::pod::{self, Named, Pod, ShapeError};
+use crate::printable::listed;
 use decision::{Action, Cause, Decision, Field};
 use main_container::MainContainer;
 
@@ -236,9 +237,5 @@ impl<'p, 'a> Injection<'p, 'a> {
 /// `differs in image, env[A]`: the fields alone.
 fn differs_in(fields: &[String]) -> String {
     const SHOWN: usize = 8;
-    let shown = fields.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match fields.len().saturating_sub(SHOWN) {
-        0 => format!("differs in {shown}"),
-        more => format!("differs in {shown} and {more} more"),
-    }
+    format!("differs in {}", listed(fields.iter(), SHOWN))
 }

@@ -28,13 +28,20 @@ pub fn shown(text: &str, most: usize) -> String {
     [printable(&start).as_str(), OMISSION, printable(&end).as_str()].concat()
 }
 
-/// The start of a name, for where it is escaped anyway.
-pub fn clipped(name: &str) -> &str {
+/// The first `most` characters of `text`, for where it is escaped or made printable anyway.
+pub fn clipped(text: &str, most: usize) -> &str {
     // A character is a byte at least.
-    if name.len() <= NAME {
-        return name;
+    if text.len() <= most {
+        return text;
     }
-    name.char_indices().nth(NAME).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+    text.char_indices().nth(most).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
+/// The first `most` of some names, and how many there are beside them.
+pub fn listed(names: impl ExactSizeIterator<Item: ToString>, most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let first = names.take(most).map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 #[cfg(test)]
@@ -46,8 +53,14 @@ mod tests {
         assert_eq!(shown("short", 5), "short");
         assert_eq!(shown("runtime aaaaaaaaaa is unknown; rename it", 24), "runtime aaaaaa...name it");
         assert_eq!(shown(&"\u{e9}".repeat(100), 10).len(), 10);
-        assert_eq!(clipped(&"\u{e9}".repeat(300)).chars().count(), NAME);
-        assert_eq!(clipped("short"), "short");
+        assert_eq!(clipped(&"\u{e9}".repeat(300), NAME).chars().count(), NAME);
+        assert_eq!(clipped("short", NAME), "short");
+    }
+
+    #[test]
+    fn of_many_names_some_are_listed() {
+        assert_eq!(listed(["a", "b", "c"].iter(), 3), "a, b, c");
+        assert_eq!(listed(["a", "b", "c"].iter(), 1), "a and 2 more");
     }
 
     #[test]

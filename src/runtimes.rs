@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, FIRST_RUNTIMES, Runtime};
 use crate::pod::{Pod, ShapeError};
-use crate::printable::clipped;
+use crate::printable::{NAME, clipped};
 
 /// The annotation by which a pod says which runtimes it gets.
 pub const RUNTIMES_ANNOTATION: &str = "sandbox-injector.io/runtimes";
@@ -437,7 +437,7 @@ fn resolve<'c>(
             continue;
         }
         let runtime = config.runtime(name).ok_or_else(|| SelectionError::Unknown {
-            name: clipped(name).to_owned(),
+            name: clipped(name, NAME).to_owned(),
             by,
             known: config.runtimes().iter().map(|runtime| runtime.name.clone()).collect(),
         })?;

@@ -13,7 +13,7 @@ use crate::config::source::ConfigMapName;
 use crate::config::store::{Active, Store};
 use crate::inject::decision::Action;
 use crate::metrics::{Metrics, Outcome as Counted};
-use crate::printable::clipped;
+use crate::printable::{NAME, clipped};
 use crate::review::request::Malformed;
 use crate::review::verdict::{Denied, Outcome, Passed, Settings, Verdict};
 use crate::review::{self, Answer};
@@ -47,7 +47,7 @@ impl<L: Lookup> Webhook<L> {
 
     fn record(&self, answer: &Answer<'_, '_>, active: &Active, begun: Instant) {
         let Answer { verdict, uid, namespace, name, body: _ } = answer;
-        let (uid, namespace, name) = (clipped(uid), clipped(namespace), clipped(name));
+        let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));
         let counted = self.counted(verdict);
         self.metrics.admission(counted, begun.elapsed());
         let Verdict { decided_by, runtimes, outcome } = verdict;
@@ -197,7 +197,7 @@ impl<L: Lookup + 'static> Admission for Webhook<L> {
 fn log_validation(answer: &validate::Answer, counted: Counted, begun: Instant) {
     let validate::Answer { subject, uid, namespace, name, denied, warnings, body: _ } = answer;
     let (outcome, kind) = (counted.as_str(), subject.unwrap_or("-"));
-    let (uid, namespace, name) = (clipped(uid), clipped(namespace), clipped(name));
+    let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     match (subject, denied) {
         (_, Some(denied)) => {

@@ -21,7 +21,11 @@ use serde_json::Value;
 use super::finding::Code;
 use super::schema::field_path;
 use crate::pattern::Pattern;
+use crate::printable::listed;
 use crate::workload::name_hash;
+
+/// So many runtimes a message lists: each wrong rule has the list.
+const SHOWN: usize = 20;
 
 /// A system whose pools can have rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +204,7 @@ impl Reader<'_> {
                 }
                 Some(name) => Some((
                     Code::UnknownRuntime,
-                    format!("runtime {name:?} is not configured; there are {}", shown(known)),
+                    format!("runtime {name:?} is not configured; there are {}", listed(known.iter(), SHOWN)),
                 )),
             };
             if let Some((code, message)) = problem {
@@ -209,16 +213,6 @@ impl Reader<'_> {
             }
         }
         Some(names)
-    }
-}
-
-/// The runtimes that there are, as far as anybody reads: the list stands in every such message.
-fn shown(known: &[&str]) -> String {
-    const SHOWN: usize = 20;
-    let names = known.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    match known.len().saturating_sub(SHOWN) {
-        0 => names,
-        more => format!("{names} and {more} more"),
     }
 }
 

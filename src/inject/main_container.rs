@@ -9,6 +9,7 @@ use crate::config::{Container, Item, Runtime};
 use crate::normal::{Kind, clean_path, normal};
 use crate::patch::List;
 use crate::pod::{self, Named, ShapeError, VolumeMount};
+use crate::printable::listed;
 
 /// A container of the pod that is the main one of some runtimes.
 pub(super) struct MainContainer<'p, 'a> {
@@ -78,13 +79,8 @@ impl<'a> Injection<'_, 'a> {
             return Ok(self.unless_exact(runtime, index));
         }
         const SHOWN: usize = 10;
-        let names: Vec<String> =
-            containers.iter().take(SHOWN).map(|container| format!("{:?}", &*container.name)).collect();
-        let more = match containers.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let why = format!("$.mainContainer.name is {wanted:?}, and the pod has {}{more}", names.join(", "));
+        let names = listed(containers.iter().map(|container| format!("{:?}", &*container.name)), SHOWN);
+        let why = format!("$.mainContainer.name is {wanted:?}, and the pod has {names}");
         let mend = "name one of the pod's containers so, or leave the name empty in the configuration";
         self.deny(runtime, Field::Container(wanted), "spec.containers".to_owned(), why, mend);
         Ok(None)

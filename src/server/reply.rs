@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::printable::printable;
+use crate::printable::{clipped, printable};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -95,13 +95,13 @@ pub(super) fn not_found(uri: &Uri, mend: &str) -> Response<Body> {
         Some(authority) if uri.path().is_empty() => authority.as_str(),
         _ => uri.path(),
     };
-    let place = printable(&place.chars().take(80).collect::<String>());
+    let place = printable(clipped(place, 80));
     Reply::text(StatusCode::NOT_FOUND, &format!("nothing is served at {place}; {mend}")).into_last_response()
 }
 
 /// A served path with another method; the router adds `Allow`.
 pub(super) async fn wrong_method(method: Method) -> Response<Body> {
-    let method: String = method.as_str().chars().take(16).collect();
+    let method = clipped(method.as_str(), 16);
     let line = format!("method {method} is not served here, see the Allow header");
     Reply::text(StatusCode::METHOD_NOT_ALLOWED, &line).into_last_response()
 }
