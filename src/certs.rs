@@ -23,7 +23,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 pub enum CertsError {
     /// A serving certificate without a name verifies nowhere.
     #[error(
-        "no name to certify: give at least one --dns-name, such as sandbox-injector.sandbox-injector-system.svc"
+        "no DNS name given; pass at least one --dns-name, such as sandbox-injector.sandbox-injector-system.svc"
     )]
     NoNames,
     /// A name that no certificate can hold.
@@ -33,7 +33,7 @@ pub enum CertsError {
         name: String,
     },
     /// The end of the validity cannot be expressed.
-    #[error("--days {days}: give a number from 1 to 36500")]
+    #[error("--days {days}: must be between 1 and 36500")]
     Days {
         /// The number as given.
         days: u32,
@@ -51,16 +51,16 @@ pub enum CertsError {
         reason: String,
     },
     /// The given certificate is not an authority's.
-    #[error("--ca: this certificate may not sign others (CA is not set in its basic constraints)")]
+    #[error("--ca: not a CA certificate (basicConstraints does not set CA)")]
     NotAnAuthority,
     /// The given key belongs to another certificate.
-    #[error("--ca-key: this key is not the one of the certificate in --ca")]
+    #[error("--ca-key: does not match the certificate in --ca")]
     KeyMismatch,
     /// The given authority can no longer sign.
-    #[error("--ca: this authority has expired; make a new one and update the caBundle")]
+    #[error("--ca: this CA has expired; create a new one and update the caBundle")]
     Expired,
     /// Signing failed.
-    #[error("cannot make the certificate: {0}")]
+    #[error("cannot create the certificate: {0}")]
     Sign(#[from] rcgen::Error),
 }
 

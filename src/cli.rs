@@ -33,11 +33,11 @@ enum Verb {
     /// Show offline what the webhook would do to pods, reviews and templates
     #[command(alias = "inject")]
     DryRun(Box<dry_run::DryRun>),
-    /// Show what is wrong or risky in a configuration, and what a change of it would do
+    /// Show what is wrong or risky in a configuration, and what changing it would do
     Check(Box<check::Check>),
-    /// Find pods that were injected with another configuration than the current one
+    /// Find pods injected with a configuration other than the current one
     Stale(Box<stale::Stale>),
-    /// Make a certificate authority and a serving certificate, for clusters without cert-manager
+    /// Create a CA and a serving certificate, for clusters without cert-manager
     Certs(Box<certs::Certs>),
     /// Print a completion script for a shell
     Completion {

@@ -1,6 +1,6 @@
 //! The injection configuration, compiled for use: what each runtime adds to a pod.
 //!
-//! Loading is whole or not at all: the entries are parsed, the region is put in, everything is checked, and only
+//! Loading is all or nothing: the entries are parsed, the region is substituted, everything is checked, and only
 //! a configuration without errors is compiled. The engine then emits the configuration's own JSON; the typed
 //! model of the API serves to check it and is never written.
 
@@ -87,7 +87,7 @@ pub struct Item {
     pub identity: String,
     /// The configuration's own JSON, compact.
     pub json: Fragment,
-    /// What it says when spelling is taken away.
+    /// Its normal form.
     pub normal: Option<Value>,
     /// The JSON path in the runtime's value.
     pub at: String,
@@ -98,7 +98,7 @@ pub struct Item {
 pub struct Hook {
     /// The configuration's own JSON, compact.
     pub json: Fragment,
-    /// What it says when spelling is taken away.
+    /// Its normal form.
     pub normal: Option<Value>,
     /// The command of an exec hook, and how to run it beside the pod's.
     pub exec: Option<(Vec<String>, Chain)>,
@@ -113,7 +113,7 @@ pub struct Container {
     pub item: Item,
     /// It is privileged, adds capabilities or mounts Bidirectional: nobody else may add to it.
     pub privileged: bool,
-    /// It says for itself which user it runs as, or that it is none of root's.
+    /// It sets runAsUser or runAsNonRoot.
     pub sets_user: bool,
     /// It has a mount with `mountPropagation: Bidirectional`.
     pub bidirectional: bool,

@@ -158,7 +158,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             return Ok(());
         }
         if self.pod.containers().is_empty() {
-            return Err(ShapeError::new("spec.containers", "is empty; a pod has at least one container"));
+            return Err(ShapeError::new("spec.containers", "is empty; a pod needs at least one container"));
         }
         self.read_pod_volumes()?;
         self.metadata()?;
@@ -175,7 +175,7 @@ impl<'p, 'a> Injection<'p, 'a> {
 
     fn into_denial(mut self) -> Denial<'a> {
         if self.more_causes > 0 {
-            let message = format!("has {} more conflicts", self.more_causes);
+            let message = format!("and {} more conflicts", self.more_causes);
             self.causes.push(Cause { field: "spec".to_owned(), runtime: None, message });
         }
         Denial { causes: self.causes, decisions: self.decisions }
@@ -187,25 +187,25 @@ impl<'p, 'a> Injection<'p, 'a> {
 
     /// The pod's (or an earlier runtime's) item stays, with a warning.
     fn keep(&mut self, runtime: &'a Runtime, field: Field<'a>, why: String) {
-        self.warnings.push(format!("runtime {}: {field} kept: {why}", runtime.name));
+        self.warnings.push(format!("runtime {}: kept existing {field}: {why}", runtime.name));
         self.decisions.push(Decision { runtime: &runtime.name, field, action: Action::Kept, why: Some(why) });
     }
 
     /// The pod is denied, unless the operator chose that its item stays.
-    fn conflict(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, mend: &str) {
+    fn conflict(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, fix: &str) {
         match self.options.on_conflict {
             OnConflict::Keep => self.keep(runtime, field, why),
-            OnConflict::Deny => self.deny(runtime, field, at, why, mend),
+            OnConflict::Deny => self.deny(runtime, field, at, why, fix),
         }
     }
 
     /// The pod is denied, whatever the operator chose.
-    fn deny(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, mend: &str) {
+    fn deny(&mut self, runtime: &'a Runtime, field: Field<'a>, at: String, why: String, fix: &str) {
         if self.causes.len() >= MAX_CAUSES {
             self.more_causes += 1;
             return;
         }
-        let message = format!("{why}; {mend}");
+        let message = format!("{why}; {fix}");
         self.causes.push(Cause { field: at, runtime: Some(runtime.name.clone()), message });
         self.decisions.push(Decision {
             runtime: &runtime.name,

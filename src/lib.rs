@@ -1,6 +1,6 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
 //!
-//! One engine, two ways in: the webhook that the API server asks, and the dry run that a person asks.
+//! One engine, two ways in: the webhook, called by the API server, and the dry run, called by people.
 //!
 //! ```text
 //!   API server                                                        manifests, recorded reviews

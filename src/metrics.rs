@@ -88,7 +88,7 @@ impl Metrics {
         let admissions = Counters::new("outcome", Outcome::ALL, Outcome::as_str);
         registry.register(
             "admission_requests",
-            "Requests to the webhook by how they ended",
+            "Webhook requests by outcome",
             Shared(Arc::clone(&admissions)),
         );
         let duration = Arc::new(Histogram::default());
@@ -100,13 +100,9 @@ impl Metrics {
         let injections = Family::<RuntimeLabel, Counter>::default();
         registry.register("injections", "Pods into which a runtime was injected", injections.clone());
         let conflicts = Family::<RuntimeLabel, Counter>::default();
-        registry.register("conflicts", "Pods that a runtime did not fit", conflicts.clone());
+        registry.register("conflicts", "Pods with a conflict, by runtime", conflicts.clone());
         let lookups = Counters::new("result", Lookup::ALL, Lookup::as_str);
-        registry.register(
-            "lookups",
-            "Look-ups of custom resources by how they ended",
-            Shared(Arc::clone(&lookups)),
-        );
+        registry.register("lookups", "Look-ups of custom resources by result", Shared(Arc::clone(&lookups)));
         let config_info = Arc::new(ConfigInfo(Mutex::default()));
         registry.register(
             "config_info",
@@ -116,7 +112,7 @@ impl Metrics {
         let config_reloads = Counters::new("result", Reload::ALL, Reload::as_str);
         registry.register(
             "config_reloads",
-            "Configurations read by whether they were taken into use",
+            "Configuration reloads by result",
             Shared(Arc::clone(&config_reloads)),
         );
         let config_last_success = Gauge::<f64, AtomicU64>::default();
@@ -140,7 +136,7 @@ impl Metrics {
         let tls_reloads = Counters::new("result", Reload::ALL, Reload::as_str);
         registry.register(
             "tls_reloads",
-            "Certificates and client authorities read by whether they were taken into use",
+            "Certificate and client CA reloads by result",
             Shared(Arc::clone(&tls_reloads)),
         );
         let connections = Gauge::default();

@@ -101,7 +101,7 @@ impl Kind {
         self.rule(field).0
     }
 
-    /// By which field the items of a list of this kind are told apart.
+    /// The field that identifies the items of a list of this kind.
     pub fn identity(self) -> Option<&'static str> {
         match self {
             Kind::Env | Kind::Volume | Kind::Container => Some("name"),

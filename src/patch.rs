@@ -78,7 +78,7 @@ impl Texts {
 pub enum Path<'a> {
     /// A whole list, where the pod has none.
     List(List),
-    /// Behind the last item of a list.
+    /// After the last item of a list.
     End(List),
     /// A whole map, where the pod has none.
     Texts(Texts),

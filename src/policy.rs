@@ -18,7 +18,7 @@ pub struct Policy {
 
 /// A privileged runtime that this pod may not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("runtime {runtime} is privileged, and {what} {value:?} is not allowed by {flag}; {mend}")]
+#[error("runtime {runtime} is privileged and {what} {value:?} is not in {flag}; {fix}")]
 pub struct Forbidden {
     /// The runtime.
     pub runtime: String,
@@ -29,7 +29,7 @@ pub struct Forbidden {
     /// The flag that rules it out.
     pub flag: &'static str,
     /// What to do.
-    pub mend: &'static str,
+    pub fix: &'static str,
 }
 
 impl Policy {
@@ -49,7 +49,7 @@ impl Policy {
         let list =
             |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(" or ");
         match (self.namespaces.as_slice(), self.creators.as_slice()) {
-            ([], []) => "and anyone may have it".to_owned(),
+            ([], []) => "unrestricted".to_owned(),
             (namespaces, []) => format!("only in namespaces {}", list(namespaces)),
             ([], creators) => format!("only for pods created by {}", list(creators)),
             (namespaces, creators) => {
@@ -64,22 +64,22 @@ impl Policy {
         if runtime.privileged.is_empty() {
             return Ok(());
         }
-        let forbidden = |what, value: &str, flag, mend| Forbidden {
+        let forbidden = |what, value: &str, flag, fix| Forbidden {
             runtime: runtime.name.clone(),
             what,
             value: value.to_owned(),
             flag,
-            mend,
+            fix,
         };
         if !allows(&self.namespaces, namespace) {
-            let mend = "create it in an allowed namespace, or ask for other runtimes";
-            return Err(forbidden("the namespace", namespace, "--privileged-namespaces", mend));
+            let fix = "use an allowed namespace or request other runtimes";
+            return Err(forbidden("namespace", namespace, "--privileged-namespaces", fix));
         }
         if let Some(creator) = creator
             && !allows(&self.creators, creator)
         {
-            let mend = "create a sandbox and let its controller make the pod, or ask for other runtimes";
-            return Err(forbidden("its creator", creator, "--privileged-creators", mend));
+            let fix = "create a sandbox and let its controller create the pod, or request other runtimes";
+            return Err(forbidden("creator", creator, "--privileged-creators", fix));
         }
         Ok(())
     }

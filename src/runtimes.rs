@@ -156,11 +156,11 @@ pub enum SelectionError {
     /// The pod is not shaped like one.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// A list of names makes no sense.
+    /// An invalid list of names.
     #[error("metadata.annotations[{RUNTIMES_ANNOTATION}]: {0}")]
     Names(#[from] NamesError),
     /// A name that the configuration does not have.
-    #[error("runtime {name:?} (asked for by {by}) is not configured; there are {}", known.join(", "))]
+    #[error("runtime {name:?} (requested by {by}) is not configured; configured runtimes: {}", known.join(", "))]
     Unknown {
         /// The name.
         name: String,
@@ -174,27 +174,27 @@ pub enum SelectionError {
     Lookup(#[from] LookupError),
 }
 
-/// A list of runtime names that makes no sense.
+/// An invalid list of runtime names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NamesError {
     /// `none` and something else.
-    #[error("\"none\" opts out and cannot stand with other names; remove it or them")]
+    #[error("\"none\" opts out and cannot be combined with other names; remove one or the other")]
     NoneWithOthers,
     /// `all` is reserved.
-    #[error("\"all\" is no runtime; list the names")]
+    #[error("\"all\" is not a runtime; list the runtimes by name")]
     All,
     /// More names than any pod could want.
-    #[error("lists more than {MAX_NAMES} names; no pod needs so many runtimes")]
+    #[error("lists more than {MAX_NAMES} runtimes")]
     TooMany,
 }
 
 /// A look-up that did not answer. It is never "no runtimes".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// Trouble that passes; the caller may try again in a second.
+    /// A transient error; the caller may retry in a second.
     #[error("{0}")]
     Passing(String),
-    /// Trouble that stays until somebody mends it.
+    /// A permanent error, until somebody fixes its cause.
     #[error("{0}")]
     Lasting(String),
 }

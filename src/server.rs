@@ -94,7 +94,7 @@ pub struct Limits {
     /// Time for a client to close after we did, during which what it still sends is thrown away: closing with
     /// unread bytes resets the connection, and the answer might be lost.
     pub linger: Duration,
-    /// Time for a request whose `timeout` parameter is absent or makes no sense; what Kubernetes defaults to.
+    /// Time for a request whose `timeout` parameter is absent or invalid; what Kubernetes defaults to.
     pub timeout: Duration,
     /// The longest time for a request; what Kubernetes allows.
     pub longest_timeout: Duration,
@@ -104,7 +104,7 @@ pub struct Limits {
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({flag}): {source}; {mend}")]
+    #[error("cannot listen on {address} ({flag}): {source}; {fix}")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -113,7 +113,7 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
         /// What to do about it.
-        mend: &'static str,
+        fix: &'static str,
     },
 }
 
@@ -203,10 +203,10 @@ impl Server {
         shutdown.signal(1).await;
         readiness.shut_down();
         https_registry.enter(Stage::Draining);
-        tracing::info!(?drain, "signal received: not ready, still serving");
+        tracing::info!("shutting down: failing readiness, draining for {drain:?} (signal again to stop now)");
         let in_order = async {
             sleep(drain).await;
-            tracing::info!("drained: no new connections");
+            tracing::info!("drain finished; no longer accepting connections");
             https_registry.enter(Stage::Stopping);
             let patience = limits.longest_timeout + limits.linger;
             let stopped = match timeout(patience, serving.join_next()).await {
@@ -232,16 +232,16 @@ impl Server {
 
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| {
-        let mend = match source.kind() {
-            io::ErrorKind::AddrInUse => "give another port, or end the process that has this one",
+        let fix = match source.kind() {
+            io::ErrorKind::AddrInUse => "use another port, or stop the process that is using this one",
             io::ErrorKind::AddrNotAvailable => {
-                "give an address of this host, or 0.0.0.0 or [::] for all of them"
+                "use an address of this host, or 0.0.0.0 or [::] for all of them"
             }
-            io::ErrorKind::PermissionDenied => "give a port from 1024 on",
-            _ if address.is_ipv6() => "where there is no IPv6, give 0.0.0.0 and the port",
-            _ => "give another address",
+            io::ErrorKind::PermissionDenied => "use a port of 1024 or above",
+            _ if address.is_ipv6() => "if IPv6 is not available, use 0.0.0.0 with the port",
+            _ => "use another address",
         };
-        ServerError::Bind { address, flag, source, mend }
+        ServerError::Bind { address, flag, source, fix }
     })
 }
 
@@ -280,7 +280,7 @@ impl Limits {
             tracing::warn!(
                 connections = room,
                 open_files = files,
-                "fewer connections than wanted: the hard limit on open files (ulimit -Hn) is low"
+                "connection limit lowered: the hard limit on open files (ulimit -Hn) is too low"
             );
             self.connections = room;
         }

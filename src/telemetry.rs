@@ -30,7 +30,7 @@ pub enum LogFormat {
     /// For people: time, level, message, fields.
     #[default]
     Text,
-    /// For collectors: one JSON object a line.
+    /// For collectors: one JSON object per line
     Json,
 }
 
@@ -39,7 +39,7 @@ pub enum LogFormat {
 pub enum TelemetryError {
     /// The filter cannot be parsed.
     #[error(
-        "{origin}: {text:?} is no log filter: {source}; use a level such as `info` or `sandbox_injector=debug`"
+        "{origin}: {text:?} is not a valid log filter: {source}; use a level such as info, or sandbox_injector=debug"
     )]
     Filter {
         /// Where the filter came from: the flag or the variable.
@@ -53,7 +53,7 @@ pub enum TelemetryError {
     #[error("logging is already set up: {0}")]
     Installed(#[from] TryInitError),
     /// The thread that writes the log could not be started.
-    #[error("no thread for the log can be started: {0}")]
+    #[error("cannot start the log thread: {0}")]
     Thread(#[from] io::Error),
 }
 

@@ -126,7 +126,7 @@ pub fn validate(body: &[u8], rules: &Rules, region: Option<&Region>) -> Result<A
     let left_out = causes.len().saturating_sub(REASONS);
     if left_out > 0 {
         causes.truncate(REASONS);
-        let message = format!("{left_out} more of them; mend these first");
+        let message = format!("and {left_out} more; fix these first");
         causes.push(Cause { field: "data".to_owned(), runtime: None, message });
     }
     let kind = subject.map_or("", Subject::kind);

@@ -128,8 +128,8 @@ impl Watch {
                     tracing::warn!(
                         directory = %self.directory.display(),
                         %error,
-                        "no file notifications, looking every {POLL:?} instead; \
-                         fs.inotify.max_user_watches or max_user_instances may be used up"
+                        "file notifications are unavailable, polling every {POLL:?} instead; \
+                         fs.inotify.max_user_watches or max_user_instances may be exhausted"
                     );
                 }
             }

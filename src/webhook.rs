@@ -70,7 +70,7 @@ impl<L: Lookup> Webhook<L> {
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let count = |action| verdict.decisions().iter().filter(|decision| decision.action == action).count();
         match outcome {
-            // Pods that are none of our business are many.
+            // Most pods are not sandbox pods: log those at debug.
             Outcome::Passed(why @ (Passed::NotPod | Passed::NotSandbox)) => {
                 let why = why.as_str();
                 tracing::debug!(outcome = said, why, namespace, name, uid, micros, "review");
@@ -159,7 +159,9 @@ impl<L: Lookup + 'static> Admission for Webhook<L> {
         let begun = Instant::now();
         let Some(active) = self.store.current() else {
             self.metrics.admission(Counted::Failed, begun.elapsed());
-            return Reply::overloaded("sandbox-injector has no configuration yet; its /readyz says why");
+            return Reply::overloaded(
+                "sandbox-injector has no configuration yet; see its /readyz for the reason",
+            );
         };
         match review::mutate(&body, &active.config, &self.settings, &self.lookups, deadline).await {
             Ok(answer) => {
@@ -179,7 +181,7 @@ impl<L: Lookup + 'static> Admission for Webhook<L> {
             self.metrics.admission(Counted::Panicked, begun.elapsed());
             return Reply::status(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "sandbox-injector: the check ended early",
+                "sandbox-injector: the check failed unexpectedly; see its log",
             );
         };
         match answer {

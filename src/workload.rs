@@ -209,7 +209,7 @@ fn object(
     {
         // A Go client writes an empty list as null.
         let items = match node.value().get("items") {
-            None => Err(node.missing("items", "a list has its objects there")),
+            None => Err(node.missing("items", "a List needs items")),
             Some(_) => node.list_field("items"),
         };
         let implied = (!item_kind.is_empty()).then_some((api_version, item_kind));
@@ -307,7 +307,7 @@ impl Context<'_> {
 
     /// Passes over an object whose kind is not known to make pods.
     fn pass(self) -> Found {
-        let note = format!("{} is no pod and no template of one that is known here", self.origin);
+        let note = format!("skipped: {} is neither a pod nor a known pod template", self.origin);
         self.pass_with(note)
     }
 

@@ -61,7 +61,7 @@ pub enum Problem {
     #[error("not valid JSON: {0}")]
     Json(String),
     /// A mapping has a key twice.
-    #[error("the key {0:?} is there twice; remove one of them")]
+    #[error("duplicate key {0:?}; remove one")]
     DuplicateKey(String),
     /// A mapping key is a list, a mapping or null.
     #[error("a mapping key must be a string, not {0}")]
@@ -78,7 +78,7 @@ pub enum Problem {
         value: String,
     },
     /// NaN or an infinity, which JSON does not have.
-    #[error("{0} is a number that JSON does not have; quote it if it is meant as text")]
+    #[error("{0} cannot be represented in JSON; quote it if it is meant as text")]
     NonFinite(String),
     /// `<<` with something else than a mapping or a list of mappings.
     #[error("the merge key << takes a mapping or a list of mappings")]
@@ -93,10 +93,10 @@ pub enum Problem {
     #[error("the aliases expand to too much data")]
     Aliases,
     /// A value was asked for and the text has none.
-    #[error("there is no value, only white space or comments")]
+    #[error("the input is empty (only whitespace or comments)")]
     Empty,
     /// One value was asked for and the text has more.
-    #[error("one value is expected here, and another begins")]
+    #[error("expected a single document, found more than one")]
     Several,
 }
 

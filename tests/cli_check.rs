@@ -101,7 +101,7 @@ fn no_region_is_a_warning_here() {
     let ran = check(&[]);
     ran.assert_code(0);
     assert!(ran.stdout.contains("warning   no-region"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("(needs the region)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("(unknown until --region-id is set)"), "{}", ran.stdout);
 }
 
 #[rstest]

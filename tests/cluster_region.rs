@@ -43,10 +43,7 @@ async fn the_region_is_read_until_it_is_there_and_then_no_more() {
         eventually(part, async || readiness.check().err().filter(|said| said.contains(part))).await
     };
     let said = reason("Connection refused").await;
-    assert!(
-        said.starts_with("configuration: needs the region, which is not known yet\nregion: node "),
-        "{said}"
-    );
+    assert!(said.starts_with("configuration: waiting for the region\nregion: node "), "{said}");
     server.restart().await;
     reason("there is no such object").await;
     server.fault(Fault::status("/nodes", 403));

@@ -128,7 +128,7 @@ fn every_row_is_what_happened_to_the_pod(#[case] review: Option<&str>) {
 #[case::opted_out(json!({"agents.kruise.io/sandbox-pool": "p"}), json!({"sandbox-injector.io/runtimes": "none"}),
     "ignored; runtimes: none (decided by: annotation)", "opted out by annotation")]
 #[case::nothing_asked(json!({"agents.kruise.io/created-by": "sandbox"}), json!({}),
-    "ignored; runtimes: none (decided by: default)", "no runtimes asked for")]
+    "ignored; runtimes: none (decided by: default)", "the pod requests no runtimes (annotation sandbox-injector.io/runtimes, or a pool rule)")]
 fn why_nothing_is_injected_is_said(
     #[case] labels: Value,
     #[case] annotations: Value,

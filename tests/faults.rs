@@ -232,8 +232,11 @@ async fn a_directory_in_the_place_of_the_certificate_changes_nothing() {
         fs::rename(directory.join("..data_tmp"), &link).unwrap();
         eventually("all as before", async || {
             let log = process.log();
-            let last = log.iter().rev().find(|line| line.contains("as before again") || line.contains(name));
-            last.is_some_and(|line| line.contains("as before again")).then_some(())
+            let last = log
+                .iter()
+                .rev()
+                .find(|line| line.contains("the file on disk is usable again") || line.contains(name));
+            last.is_some_and(|line| line.contains("the file on disk is usable again")).then_some(())
         })
         .await;
     }

@@ -114,13 +114,13 @@ async fn a_mounted_configuration_is_followed_however_often_it_changes() {
         .await;
     assert_eq!(version(&client).await.as_deref(), Some("6"));
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
-    process.logged("the last good one stays in use").await;
+    process.logged("the last good configuration stays in use").await;
     let complaints: Vec<String> =
         process.log().into_iter().filter(|line| line.contains("$.mainContainer.env[0].name")).collect();
     let [complaint] = complaints.as_slice() else { panic!("said once: {:?}", process.log()) };
     assert!(complaint.contains("runtime=\"a\"") && complaint.contains("is missing"), "{complaint}");
     assert_eq!(
-        process.log().iter().filter(|line| line.contains("the last good one stays in use")).count(),
+        process.log().iter().filter(|line| line.contains("the last good configuration stays in use")).count(),
         1,
         "{:?}",
         process.log()

@@ -27,35 +27,35 @@ const KEY: &str = "tls.key";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Writes ca.crt, ca.key, tls.crt and tls.key (keys for the owner alone), and prints the caBundle
-for the webhook configurations. With --ca, a certificate under that authority: tls.crt, tls.key
+    after_help = "Writes ca.crt, ca.key, tls.crt and tls.key (keys readable by their owner only), and prints the caBundle
+for the webhook configurations. With --ca, issues a certificate under that CA: tls.crt, tls.key
 and a copy of ca.crt.
 
-Exit codes: 0 done, 2 nothing was made.
+Exit codes: 0 success, 2 nothing was written.
 
 Examples:
   For the manifests of this project:
     sandbox-injector certs --out certs/out --dns-name sandbox-injector.sandbox-injector-system.svc
     kubectl apply -k manifests/overlays/static-cert
-  A new certificate under the same authority, so that the caBundle stays:
+  A new certificate under the same CA, so that the caBundle need not change:
     rm certs/out/tls.crt certs/out/tls.key
     sandbox-injector certs --out certs/out --dns-name sandbox-injector.sandbox-injector-system.svc \\
       --ca certs/out/ca.crt --ca-key certs/out/ca.key"
 )]
 pub(super) struct Certs {
-    /// The directory for the files; made if it is not there
+    /// Output directory; created if missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// A name or address that the certificate is for: SERVICE.NAMESPACE.svc for a webhook (repeatable)
+    /// Name or address to put into the certificate: SERVICE.NAMESPACE.svc for a webhook (repeatable)
     #[arg(long, value_name = "NAME", required = true)]
     dns_name: Vec<String>,
-    /// How long the certificate is valid; never longer than its authority
+    /// Days the certificate is valid; never longer than its CA
     #[arg(long, value_name = "N", default_value_t = 365)]
     days: u32,
-    /// An authority's certificate to renew under [default: a new authority]
+    /// CA certificate to issue under [default: a new CA]
     #[arg(long, value_name = "FILE", requires = "ca_key")]
     ca: Option<PathBuf>,
-    /// The authority's key
+    /// The CA's key
     #[arg(long, value_name = "FILE", requires = "ca")]
     ca_key: Option<PathBuf>,
 }
@@ -127,13 +127,12 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
         .collect();
     if !there.is_empty() {
         return Err(Failure(format!(
-            "{} has {} already, and nothing is overwritten; choose another --out or move {} away{}",
+            "{}: {} already exist and will not be overwritten. Choose another --out or move the files away{}",
             directory.display(),
             there.join(", "),
-            if there.len() == 1 { "it" } else { "them" },
             if there.contains(&CA_KEY) {
                 format!(
-                    "; or renew under the authority that is there: with {CERTIFICATE} and {KEY} out of the way, add \
+                    ". To renew under the existing CA, remove {CERTIFICATE} and {KEY}, then add \
                      --ca {} --ca-key {}",
                     directory.join(CA_CERTIFICATE).display(),
                     directory.join(CA_KEY).display()
@@ -144,7 +143,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
         )));
     }
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        Failure(format!("cannot make the directory {}: {error}; choose another --out", directory.display()))
+        Failure(format!("cannot create directory {}: {error}; choose another --out", directory.display()))
     })?;
     let mut written = Vec::new();
     for Output { name, content, mode } in outputs {
@@ -160,7 +159,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
                 let _ = std::fs::remove_file(path);
             }
             return Err(Failure(format!(
-                "cannot write {}: {error}; make room or choose another --out",
+                "cannot write {}: {error}; free some space or choose another --out",
                 path.display()
             )));
         }

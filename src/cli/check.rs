@@ -28,8 +28,8 @@ use crate::review::verdict::Settings;
 #[derive(Debug, Args)]
 #[command(
     after_help = "With --against, saved pods or reviews (-f) or the pods of the cluster (--live) are replayed through both
-configurations: the one that is checked, and the one that it is to replace. What the latter injected
-into a pod is taken out first.
+configurations: the one being checked and the one it would replace. Items injected by the old
+configuration are removed first.
 
 Exit codes: 0 no errors, 1 errors (with --strict warnings too) or pods that would now be denied,
 2 something could not be read.
@@ -39,22 +39,22 @@ Examples:
     sandbox-injector check --config-file config.yaml --region-id cn-hangzhou
   In the CI of a configuration: no errors, no warnings, for machines
     sandbox-injector check --config-dir runtimes/ --region-id cn-hangzhou --strict -o json
-  What would this change do to pods like those that were saved?
+  What would this change do to saved pods?
     sandbox-injector check --config-file new.yaml --against old.yaml -f pods/ --region-id cn-hangzhou
-  And to those that run, compared with the configuration in the cluster?
+  And to running pods, compared with the configuration in the cluster?
     sandbox-injector check --config-file new.yaml --live -A --region-id cn-hangzhou"
 )]
 pub(super) struct Check {
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
-    /// Treat warnings like errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
-    /// The configuration to compare with: a directory, a ConfigMap manifest, or a ConfigMap of the cluster
+    /// The configuration to compare with: a directory, a ConfigMap manifest, or a ConfigMap in the cluster
     #[arg(long, value_name = "DIR|FILE|NAMESPACE/NAME", help_heading = "Comparison")]
     against: Option<String>,
-    /// Compare over the sandbox pods of the cluster [default for --against: sandbox-system/sandbox-injection-config]
+    /// Replay the sandbox pods running in the cluster [default for --against: sandbox-system/sandbox-injection-config]
     #[arg(long, conflicts_with = "filename", help_heading = "Comparison")]
     live: bool,
     #[command(flatten)]
@@ -120,7 +120,7 @@ impl Check {
             (None, false) => None,
             _ if errors => {
                 terminal::complain(
-                    "note: no pods are replayed through a configuration that cannot be used; mend the errors first",
+                    "note: pods were not replayed because the configuration has errors; fix them first",
                 );
                 None
             }
@@ -178,11 +178,13 @@ fn compared(against: Option<&str>, live: bool, pods: &PodFlags) -> Result<(), Fa
     let of_cluster = pods.all_namespaces || pods.selector.is_some();
     match against {
         Some(_) if !files && !live => {
-            Err(Failure("--against needs pods to compare over: give -f FILE or --live".to_owned()))
+            Err(Failure("--against needs pods to replay; pass -f FILE or --live".to_owned()))
         }
-        None if files => Err(Failure("-f needs a configuration to compare with: give --against".to_owned())),
+        None if files => Err(Failure(
+            "-f replays pods and needs --against; to check a file pass --config-file FILE".to_owned(),
+        )),
         _ if of_cluster && !live => {
-            Err(Failure("-A and -l choose pods of the cluster: give --live".to_owned()))
+            Err(Failure("-A and -l select pods from the cluster and require --live".to_owned()))
         }
         _ => Ok(()),
     }

@@ -18,8 +18,8 @@ use crate::runtimes::DefaultRuntimes;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Input: Pods, AdmissionReviews, Lists, and what makes pods: SandboxSet, Sandbox, SandboxTemplate, Pool,
-BatchSandbox, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob. Other kinds are passed over.
+    after_help = "Input: Pods, AdmissionReviews, Lists, and pod-creating kinds: SandboxSet, Sandbox, SandboxTemplate, Pool,
+BatchSandbox, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob. Other kinds are skipped.
 
 Exit codes: 0 all allowed, 1 at least one pod denied, 2 something could not be read or decided.
 
@@ -28,7 +28,7 @@ Examples:
     sandbox-injector dry-run -f pod.yaml --region-id cn-hangzhou -o explain
   The pod after injection:
     sandbox-injector dry-run -f sandboxset.yaml --region-id cn-hangzhou -o yaml
-  As the webhook of a cluster would decide, owners looked up:
+  Decide as a cluster's webhook would, looking up owners:
     sandbox-injector dry-run -f pod.yaml --context prod --config-map sandbox-system/sandbox-injection-config
   With a configuration saved from the cluster:
     kubectl -n sandbox-system get configmap sandbox-injection-config -o yaml > config.yaml
@@ -38,21 +38,21 @@ pub(super) struct DryRun {
     /// A file, a directory of .yaml, .yml and .json files, or - for stdin (repeatable)
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     filename: Vec<PathBuf>,
-    /// The namespace of objects that name none
+    /// Namespace for objects that do not set one
     #[arg(short, long, default_value = "default")]
     namespace: String,
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "patch")]
     output: Format,
-    /// Runtimes to inject, whatever the pods ask for: a comma-separated list, or none
+    /// Runtimes to inject regardless of what the pods request: a comma-separated list, or none
     #[arg(long, value_name = "LIST")]
     runtimes: Option<DefaultRuntimes>,
-    /// Who creates the pods, for --privileged-creators
+    /// User to simulate as the pods' creator (for --privileged-creators)
     #[arg(long = "as", value_name = "USER")]
     creator: Option<String>,
     #[command(flatten)]
     config: ConfigFlags,
-    /// Whether the pods' owners are looked up [default: on with --kubeconfig or --context]
+    /// Whether to look up the pods' owners [default: on with --kubeconfig or --context]
     #[arg(long, value_name = "auto|on|off", help_heading = "Cluster")]
     lookups: Option<Mode>,
     #[command(flatten)]
@@ -64,11 +64,11 @@ pub(super) struct DryRun {
 /// `-o`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// The JSON Patch, one line a pod
+    /// The JSON Patch, one line per pod
     Patch,
-    /// The AdmissionReview response, one line a pod
+    /// The AdmissionReview response, one line per pod
     Review,
-    /// The pods after injection, --- between them
+    /// The pods after injection, separated by ---
     Yaml,
     /// The pod after injection, or a List of several
     Json,

@@ -27,10 +27,10 @@ pub(super) struct ConfigFlags {
     /// A ConfigMap manifest
     #[arg(long, value_name = "FILE", group = "source")]
     pub config_file: Option<PathBuf>,
-    /// A ConfigMap of the cluster, watched through the API
+    /// A ConfigMap in the cluster
     #[arg(long, value_name = "NAMESPACE/NAME", group = "source")]
     pub config_map: Option<ConfigMapName>,
-    /// The region that <region-id> stands for, such as cn-hangzhou
+    /// Value substituted for <region-id>, such as cn-hangzhou
     #[arg(long, value_name = "REGION", env = "REGION_ID")]
     pub region_id: Option<Region>,
 }
@@ -106,14 +106,14 @@ pub(super) struct PodFlags {
     /// Saved pods or reviews: a file, a directory of .yaml, .yml and .json files, or - for stdin (repeatable)
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// The namespace of the cluster, or of saved objects that name none [default: that of the kubeconfig's context, or
+    /// Namespace to read in the cluster, or for saved objects that do not set one [default: the namespace of the kubeconfig's context, or default]
     /// default]
     #[arg(short, long)]
     pub namespace: Option<String>,
-    /// The pods of all namespaces of the cluster
+    /// Pods in all namespaces of the cluster
     #[arg(short = 'A', long, conflicts_with_all = ["filename", "namespace"])]
     pub all_namespaces: bool,
-    /// Only pods of the cluster with these labels
+    /// Only pods in the cluster that match this selector
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "filename")]
     pub selector: Option<String>,
 }
@@ -122,25 +122,25 @@ pub(super) struct PodFlags {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decisions")]
 pub(super) struct DecisionFlags {
-    /// Runtimes of pods that say nothing themselves: a comma-separated list, or none
+    /// Runtimes for pods that request none: a comma-separated list, or none
     ///
-    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Unset, it is those of
+    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Default: agent-runtime and csi (if configured) when look-ups are off; none when they are on.
     /// agent-runtime and csi that the configuration has while look-ups are off, and none while they are on.
     #[arg(long, value_name = "LIST")]
     pub default_runtimes: Option<DefaultRuntimes>,
     /// Another label that makes a pod a sandbox pod (repeatable)
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub pod_label: Vec<PodLabel>,
-    /// What to do when the pod has a different item where a runtime brings one
+    /// What to do when the pod already defines a conflicting item
     #[arg(long, value_name = "ACTION", default_value = "deny")]
     pub on_conflict: OnConflict,
     /// Whether to mark injected pods with the annotation sandbox-injector.io/status
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub status_annotation: bool,
-    /// Namespaces whose pods may have privileged runtimes; * stands for any text (repeatable)
+    /// Namespaces whose pods may use privileged runtimes; * matches any text (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub privileged_namespaces: Vec<Pattern>,
-    /// Users (controllers) whose pods may have privileged runtimes; * stands for any text (repeatable)
+    /// Users (controllers) whose pods may use privileged runtimes; * matches any text (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub privileged_creators: Vec<Pattern>,
 }
@@ -148,9 +148,9 @@ pub(super) struct DecisionFlags {
 /// `--on-conflict`
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum OnConflict {
-    /// Refuse the pod and say everything that is in the way
+    /// Deny the pod and list every conflict
     Deny,
-    /// Keep the pod's item and warn; privileged volumes stay guarded
+    /// Keep the pod's item and warn; conflicts on privileged volumes still deny it
     Keep,
 }
 

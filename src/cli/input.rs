@@ -36,7 +36,7 @@ impl Input {
             for (name, text) in texts(filename)? {
                 let read = yaml::documents(&text);
                 if read.is_empty() {
-                    given.push(Given::Broken(format!("{name}: holds no document")));
+                    given.push(Given::Broken(format!("{name}: contains no document")));
                 }
                 documents.extend(read.into_iter().map(|document| (name.clone(), document)));
             }

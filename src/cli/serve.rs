@@ -31,11 +31,11 @@ const SELF_SIGNED_DAYS: u32 = 30;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  Try it with the built-in runtimes and a certificate made on the spot:
+  Try it with the built-in runtimes and a self-signed certificate:
     sandbox-injector serve --self-signed --ca-out ca.crt --region-id cn-hangzhou
   In a cluster, with a mounted Secret and the ConfigMap watched (the region comes from the node NODE_NAME):
     sandbox-injector serve --tls-cert-dir /tls --config-map sandbox-system/sandbox-injection-config
-  With everything mounted and nothing asked of the cluster:
+  Fully offline, with everything mounted:
     sandbox-injector serve --tls-cert-dir /tls --config-dir /config --region-id cn-hangzhou --lookups off")]
 pub(super) struct Serve {
     /// Where HTTPS is served
@@ -44,30 +44,30 @@ pub(super) struct Serve {
     /// Where /livez, /readyz and /metrics are served, over plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
     metrics_bind: SocketAddr,
-    /// How long to go on serving after SIGTERM, such as 20s
+    /// How long to keep serving after SIGTERM, such as 20s
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration::parse)]
     drain: Duration,
-    /// Decide, log, count and warn, but never patch nor deny
+    /// Decide, log, count and warn, but never patch or deny
     #[arg(long)]
     report_only: bool,
     /// The ConfigMap whose edits /validate checks [default: that of --config-map, else
     /// sandbox-system/sandbox-injection-config]
     #[arg(long, value_name = "NAMESPACE/NAME")]
     config_name: Option<ConfigMapName>,
-    /// How log lines look
+    /// Log format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
-    /// What is logged: a level, or a filter such as sandbox_injector=debug [default: RUST_LOG, else info]
+    /// Log level, or a filter such as sandbox_injector=debug [default: RUST_LOG, else info]
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
     #[command(flatten)]
     tls: TlsFlags,
     #[command(flatten)]
     config: ConfigFlags,
-    /// Whether the pods' owners are looked up: auto is on in a cluster or with a kubeconfig
+    /// Whether to look up the pods' owners; auto means on in a cluster or with a kubeconfig
     #[arg(long, value_name = "auto|on|off", default_value = "auto", help_heading = "Cluster")]
     lookups: Mode,
-    /// The node whose region is taken when there is no --region-id
+    /// Node to read the region from when --region-id is not set
     #[arg(long, value_name = "NAME", env = "NODE_NAME", help_heading = "Cluster")]
     node_name: Option<String>,
     #[command(flatten)]
@@ -80,29 +80,29 @@ pub(super) struct Serve {
 #[command(next_help_heading = "TLS")]
 #[command(group = ArgGroup::new("identity").required(true).args(["tls_cert_dir", "self_signed"]))]
 struct TlsFlags {
-    /// A mounted kubernetes.io/tls Secret (tls.crt, tls.key); picked up again when it changes
+    /// A mounted kubernetes.io/tls Secret (tls.crt, tls.key); reloaded when it changes
     #[arg(long, value_name = "DIR")]
     tls_cert_dir: Option<PathBuf>,
-    /// Make a certificate authority and a certificate in memory, for trying things out
+    /// Generate a CA and a certificate in memory, for trying things out
     #[arg(long)]
     self_signed: bool,
-    /// A name or address that the self-signed certificate is for (repeatable) [default: localhost, 127.0.0.1, ::1]
+    /// Name or address to put into the self-signed certificate (repeatable) [default: localhost, 127.0.0.1, ::1]
     #[arg(long, value_name = "NAME", requires = "self_signed")]
     dns_name: Vec<String>,
-    /// Where to write the self-signed authority's certificate
+    /// File to write the self-signed CA certificate to
     #[arg(long, value_name = "FILE", requires = "self_signed")]
     ca_out: Option<PathBuf>,
-    /// Demand a client certificate of this authority (mTLS with the API server); picked up again when it changes
+    /// Require client certificates signed by this CA (mTLS with the API server); reloaded when it changes
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// Demand this name in the client's certificate (repeatable)
+    /// Require this name in the client certificate (repeatable)
     #[arg(long, value_name = "NAME", requires = "client_ca")]
     client_allowed_name: Vec<String>,
 }
 
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        // Outlives whatever logs, and a failure is said behind it.
+        // Outlives everything that logs; a failure is reported after it is flushed.
         let _log = telemetry::init(self.log_format, self.log_level.as_deref())?;
         telemetry::install_panic_hook();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -136,7 +136,7 @@ impl Serve {
         Ok(match stopped {
             Stopped::Drained => ExitCode::SUCCESS,
             Stopped::CutOff | Stopped::Aborted => {
-                tracing::warn!(?stopped, "ended with requests in flight");
+                tracing::warn!(?stopped, "stopped before every request had finished");
                 ExitCode::from(FAILED)
             }
         })
@@ -161,7 +161,7 @@ impl Serve {
         Ok(())
     }
 
-    /// Loads the configuration, and follows it where it can change. What can never mend itself is a failure.
+    /// Loads the configuration, and follows it where it can change. What can never fix itself is a failure.
     async fn follow_configuration(&self, cluster: &mut Cluster, store: &Arc<Store>) -> Result<(), Failure> {
         match self.config.chosen() {
             Chosen::ConfigMap(name) => {
@@ -227,7 +227,7 @@ fn follow_directory(source: Source, cluster: &mut Cluster, store: &Arc<Store>) {
             let (source, store) = (source.clone(), Arc::clone(&store));
             // Reading and compiling stay off the threads that answer requests.
             if tokio::task::spawn_blocking(move || store.offer(read(&source))).await.is_err() {
-                tracing::error!("a reload ended early; the configuration in use stays");
+                tracing::error!("a configuration reload panicked; the current configuration stays in use");
             }
         }
     });
@@ -236,7 +236,7 @@ fn follow_directory(source: Source, cluster: &mut Cluster, store: &Arc<Store>) {
 fn say_who_is_trusted(settings: &Settings) {
     if !settings.policy.is_set() {
         tracing::warn!(
-            "anyone may ask for privileged runtimes; --privileged-namespaces and --privileged-creators limit that"
+            "privileged runtimes are unrestricted; set --privileged-namespaces and --privileged-creators"
         );
     }
     if settings.report_only {

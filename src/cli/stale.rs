@@ -17,22 +17,22 @@ use crate::cluster::connect::{self, Mode, Surroundings};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A pod is stale when its mark (the annotation sandbox-injector.io/status) is another one than a new pod would get:
+    after_help = "A pod is stale when its mark (the annotation sandbox-injector.io/status) differs from what a new pod would get:
 
   changed    the runtime is configured differently now
   removed    the runtime is not configured any more
-  added      a new pod would get the runtime, this one has nothing of it
+  added      a new pod would get the runtime; this one does not have it
   withdrawn  a new pod would not get the runtime any more
-  unmarked   the pod has the runtime and no mark says which revision
+  unmarked   the pod has the runtime, but no mark says which revision
 
-Saved pods say what their owners asked for by their marks alone; pods of the cluster have their owners looked up.
+For saved pods, what the owner requested is taken from the mark; for cluster pods, the owner is looked up.
 
 Exit codes: 0 nothing is stale, 1 something is, 2 something could not be read.
 
 Examples:
   Which pods of the cluster would a rollout change?
     sandbox-injector stale -A --config-map sandbox-system/sandbox-injection-config --region-id cn-hangzhou
-  And what would be different in them?
+  And what would change in them?
     sandbox-injector stale -n default -o diff --config-file config.yaml --region-id cn-hangzhou
   In saved pods:
     kubectl get pods -A -o yaml > pods.yaml
@@ -55,7 +55,7 @@ pub(super) struct Stale {
 /// `-o`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One line a pod and runtime: the revision then and now
+    /// One line per pod and runtime: the old and the new revision
     Table,
     /// What a new pod would have instead
     Diff,
@@ -76,7 +76,7 @@ impl Stale {
         let (pods, lookups) = if flags.filename.is_empty() {
             let client = connect::connect(&access, Mode::On, &Surroundings::current()).await?;
             let Some(client) = client else {
-                return Err(Failure("no cluster to ask; give -f FILE".to_owned()));
+                return Err(Failure("no cluster configured; pass saved pods with -f FILE".to_owned()));
             };
             (Pods::of_cluster(flags, &client).await?, decide::lookups(Some(client)))
         } else {
@@ -86,7 +86,7 @@ impl Stale {
         let (mut looked_at, mut stale) = (0, Vec::new());
         for (place, subject) in &pods.found {
             if subject.origin.kind != "Pod" {
-                complain(&format!("note: {place}: is no pod that runs, so nothing was injected into it yet"));
+                complain(&format!("note: {place}: not a running pod; nothing has been injected yet"));
                 continue;
             }
             let Some(found) = comparison.compare(place, subject).await? else { continue };
@@ -102,9 +102,9 @@ impl Stale {
             Format::Json => print(&output::json(&stale, looked_at))?,
         }
         complain(&format!(
-            "{} of {looked_at} sandbox pods {} stale",
+            "{} of {looked_at} sandbox {} stale",
             stale.len(),
-            if stale.len() == 1 { "is" } else { "are" }
+            if looked_at == 1 { "pod is" } else { "pods are" }
         ));
         Ok(terminal::exit_code(pods.failed, !stale.is_empty()))
     }

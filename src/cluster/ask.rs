@@ -80,7 +80,8 @@ struct Details {
 /// Asks for `path`, once.
 pub(super) async fn get(client: &Client, path: &str) -> Result<Bytes, Trouble> {
     let request = Request::get(path).header(ACCEPT, "application/json").body(Body::empty());
-    let request = request.map_err(|error| Trouble::Lasting(format!("{path:?} is no path: {error}")))?;
+    let request =
+        request.map_err(|error| Trouble::Lasting(format!("{path:?} is not a valid path: {error}")))?;
     let answer = client.send(request).await?;
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -137,7 +138,7 @@ impl Trouble {
             Trouble::NoObject => "there is no such object".to_owned(),
             Trouble::NoPath => "the API server does not know the kind".to_owned(),
             Trouble::Refused(Refused { known: false, .. }) => {
-                "the API server does not accept our credentials (401); check \
+                "the API server rejected our credentials (401); check \
                  the service account's token, or the kubeconfig's user"
                     .to_owned()
             }

@@ -46,11 +46,11 @@ impl ConfigMapName {
     }
 
     fn missing(&self) -> String {
-        format!("ConfigMap {self} is not there; create it, or mend --config-map")
+        format!("ConfigMap {self} does not exist; create it or correct --config-map")
     }
 
     fn unreadable(&self, trouble: &Trouble) -> String {
-        format!("ConfigMap {self} cannot be read: {}", trouble.describe(self.rule("list and watch")))
+        format!("cannot read ConfigMap {self}: {}", trouble.describe(self.rule("list and watch")))
     }
 
     /// The entries of an object of this name.
@@ -65,7 +65,7 @@ impl ConfigMapName {
 /// Reads the ConfigMap once, for runs that end.
 ///
 /// # Errors
-/// When it cannot be read, is not there or is no configuration, in words that name it and the mend.
+/// When it cannot be read, is not there or is no configuration, in words that name it and the fix.
 pub async fn read(client: &Client, source: &ConfigMapName) -> Result<Entries, String> {
     let (entries, _) = list(client, source).await.map_err(|trouble| source.unreadable(&trouble))?;
     entries
@@ -82,7 +82,7 @@ pub async fn follow(client: Client, source: ConfigMapName, store: Arc<Store>) {
             if store.current().is_none() && !store.waits_for_region() {
                 offer(&store, Err(why)).await;
             } else if said.as_ref() != Some(&why) {
-                tracing::warn!(why, "the ConfigMap is out of sight; the configuration in use stays");
+                tracing::warn!(why, "cannot watch the ConfigMap; the current configuration stays in use");
                 said = Some(why);
             }
         }
@@ -115,7 +115,7 @@ async fn round(
         events => events?,
     };
     if said.take().is_some() {
-        tracing::info!(config_map = %source, "the ConfigMap is in sight again");
+        tracing::info!(config_map = %source, "watching the ConfigMap again");
     }
     pin_mut!(events);
     let watched = async {
@@ -142,7 +142,7 @@ async fn round(
 async fn offer(store: &Arc<Store>, entries: Result<Entries, String>) {
     let store = Arc::clone(store);
     if tokio::task::spawn_blocking(move || store.offer(entries)).await.is_err() {
-        tracing::error!("a reload ended early; the configuration in use stays");
+        tracing::error!("a configuration reload panicked; the current configuration stays in use");
     }
 }
 
@@ -151,10 +151,10 @@ async fn list(client: &Client, source: &ConfigMapName) -> Result<(Result<Entries
     let answer = timeout(ANSWER_WITHIN, ask::get(client, &source.collection())).await;
     let json = answer.map_err(|_| late())??;
     let list: List = serde_json::from_slice(&json)
-        .map_err(|error| Trouble::Lasting(format!("the answer makes no sense: {error}")))?;
+        .map_err(|error| Trouble::Lasting(format!("unexpected response: {error}")))?;
     let version = list.metadata.resource_version;
     if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Trouble::Lasting("the answer makes no sense: no metadata.resourceVersion".to_owned()));
+        return Err(Trouble::Lasting("unexpected response: no metadata.resourceVersion".to_owned()));
     }
     let mut items = list.items.unwrap_or_default();
     let entries = match items.iter_mut().find(|item| item["metadata"]["name"] == *source.name) {

@@ -56,12 +56,12 @@ pub struct Surroundings {
 pub enum ConnectError {
     /// There is no cluster to be found.
     #[error(
-        "no cluster to ask: not in a pod with a service account, and no kubeconfig; set --kubeconfig FILE or KUBECONFIG, \
+        "no cluster available: not running in a pod with a service account, and no kubeconfig found; set --kubeconfig FILE or KUBECONFIG, \
          or do without a cluster: --lookups off, --config-dir or --config-file, --region-id"
     )]
     NoCluster,
     /// A kubeconfig that cannot be used.
-    #[error("{origin}: {reason}; mend the file, or choose another with --kubeconfig or --context")]
+    #[error("{origin}: {reason}; fix the file or pass another one with --kubeconfig or --context")]
     Kubeconfig {
         /// Where the kubeconfig is from: the flag, the variable or the file.
         origin: String,
@@ -74,7 +74,7 @@ pub enum ConnectError {
     )]
     ServiceAccount(InClusterError),
     /// The client cannot be built, such as for a certificate that does not parse.
-    #[error("no client for the cluster: {0}; mend the kubeconfig or the mounted service account")]
+    #[error("cannot create a Kubernetes client: {0}; fix the kubeconfig or the mounted service account")]
     Client(String),
 }
 
@@ -92,7 +92,7 @@ impl FromStr for Mode {
             "auto" => Ok(Mode::Auto),
             "on" => Ok(Mode::On),
             "off" => Ok(Mode::Off),
-            _ => Err("write auto, on or off".to_owned()),
+            _ => Err("expected auto, on or off".to_owned()),
         }
     }
 }
@@ -146,7 +146,7 @@ impl Access {
             return Some(Origin::Files(format!("--kubeconfig {}", path.display()), vec![path.clone()]));
         }
         if let Some(list) = variable {
-            // Like kubectl, which passes over files of the list that are not there.
+            // Like kubectl, which skips listed files that do not exist.
             let files: Vec<PathBuf> = std::env::split_paths(list).filter(|path| path.exists()).collect();
             if !files.is_empty() {
                 return Some(Origin::Files(format!("KUBECONFIG={}", list.display()), files));

@@ -107,7 +107,7 @@ impl Lookups {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut attempts = 0_u32;
         let mut before = String::new();
-        // Asked once: who was sent to look for the kind says what came of that, be it trouble.
+        // Asked once: the caller sent to look for the kind reports the result, an error included.
         let Some(mut version) = served.version() else { return Ok(None) };
         loop {
             attempts += 1;
@@ -118,7 +118,7 @@ impl Lookups {
                     match objects::declared(wanted.kind, wanted.name, wanted.uid, &object) {
                         Ok(Some(names)) => return Ok(Some(names)),
                         Ok(None) => Trouble::NoObject,
-                        Err(nonsense) => Trouble::Lasting(format!("the answer makes no sense: {nonsense}")),
+                        Err(nonsense) => Trouble::Lasting(format!("unexpected response: {nonsense}")),
                     }
                 }
                 Ok(Err(trouble)) => trouble,
@@ -142,7 +142,7 @@ impl Lookups {
                             version = found;
                             continue;
                         }
-                        Ok(Ok(Some(_))) => Trouble::passing("the API server is about to serve the kind"),
+                        Ok(Ok(Some(_))) => Trouble::passing("the API server does not serve the kind yet"),
                         Ok(Err(trouble)) => trouble,
                         Err(_) => {
                             return Err(wanted.gave_up(attempts, &late(&before)));
@@ -160,7 +160,7 @@ impl Lookups {
                 return Err(wanted.gave_up(attempts, &why));
             }
             self.metrics.lookup(Counted::Retried);
-            tracing::debug!(attempts, why, "look-up is tried again");
+            tracing::debug!(attempts, why, "retrying the look-up");
             sleep(pause).await;
             before = why;
         }
@@ -215,7 +215,7 @@ impl Lookups {
         deadline: Instant,
     ) -> Result<T, Trouble> {
         let nonsense = |why: &dyn std::fmt::Display| {
-            Trouble::Lasting(format!("{path} of the API server makes no sense ({why}); is that one?"))
+            Trouble::Lasting(format!("unexpected response from {path} ({why}); is this an API server?"))
         };
         match self.get(path, deadline).await {
             Ok(json) => serde_json::from_slice(&json).map_err(|error| nonsense(&error)),
@@ -297,7 +297,7 @@ impl Wanted<'_> {
 
 /// Why an attempt was cut short, with what went wrong `before` it.
 fn late(before: &str) -> String {
-    let late = "the API server does not answer in time";
+    let late = "the API server did not answer in time";
     if before.is_empty() { late.to_owned() } else { format!("{before}; then {late}") }
 }
 
@@ -331,7 +331,7 @@ impl Served {
             tracing::info!(
                 kind = self.kind.as_str(),
                 version,
-                "the kind is installed now; look-ups of it are on"
+                "the kind is now installed; look-ups are enabled"
             );
         }
     }
@@ -342,7 +342,7 @@ impl Served {
             tracing::warn!(
                 kind = self.kind.as_str(),
                 group = KRUISE_GROUP,
-                "the kind is not installed in the cluster; it counts as not found until it comes"
+                "the kind is not installed in the cluster; treated as not found until it is"
             );
         }
     }

@@ -1,6 +1,6 @@
 //! The OpenKruise kinds, as far as they are read: which object it is, and the names in its `spec.runtimes`.
 //!
-//! Everything else of an object is passed over while it is parsed, so a new field or version changes nothing here.
+//! Everything else in the object is skipped while parsing, so a new field or version changes nothing here.
 
 use serde::Deserialize;
 
@@ -76,7 +76,7 @@ pub(super) fn declared(
     let head: Head = read(json)?;
     let group = head.api_version.split('/').next();
     if group != Some(KRUISE_GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
-        return Err("$: is another object than was asked for".to_owned());
+        return Err("$: not the requested object".to_owned());
     }
     if uid.is_some_and(|uid| uid != head.metadata.uid) {
         return Ok(None);

@@ -11,7 +11,7 @@ const PAGE: usize = 100;
 /// Lists the pods of a namespace, or of all.
 ///
 /// # Errors
-/// When they cannot be read, in words that name the mend.
+/// When they cannot be read, in words that name the fix.
 pub async fn list(
     client: &Client,
     namespace: Option<&str>,
@@ -19,7 +19,7 @@ pub async fn list(
 ) -> Result<Vec<Value>, String> {
     let collection = match namespace {
         Some(namespace) if ask::is_namespace(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
-        Some(namespace) => return Err(format!("{namespace:?} is no name of a namespace")),
+        Some(namespace) => return Err(format!("{namespace:?} is not a valid namespace name")),
         None => "/api/v1/pods".to_owned(),
     };
     let selector = selector.map(|text| format!("&labelSelector={}", encode(text))).unwrap_or_default();
@@ -30,9 +30,9 @@ pub async fn list(
         let path = format!("{collection}?limit={PAGE}{selector}{next}");
         let answer = ask::get(client, &path)
             .await
-            .map_err(|trouble| format!("pods cannot be listed: {}", trouble.describe(rule)))?;
+            .map_err(|trouble| format!("cannot list pods: {}", trouble.describe(rule)))?;
         let mut list: Value = serde_json::from_slice(&answer)
-            .map_err(|error| format!("pods cannot be listed: the answer makes no sense: {error}"))?;
+            .map_err(|error| format!("cannot list pods: unexpected response: {error}"))?;
         for mut pod in list["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
             // The items of a list have no type of their own.
             pod["apiVersion"] = "v1".into();

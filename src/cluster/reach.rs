@@ -53,7 +53,7 @@ async fn version(client: &Client) -> Result<String, String> {
     match answer.map_err(|_| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))? {
         Ok(json) => serde_json::from_slice(&json)
             .map(|Version { git_version }| git_version)
-            .map_err(|error| format!("/version makes no sense ({error}); is that an API server?")),
+            .map_err(|error| format!("unexpected response from /version ({error}); is this an API server?")),
         // Whoever is known and may not see the version has reached the API server.
         Err(trouble) if ask::is_known(&trouble) => Ok("unknown".to_owned()),
         Err(trouble) => Err(trouble.describe(rule)),

@@ -51,7 +51,7 @@ pub fn follow(
                         gate.ready();
                     }
                     if said != why {
-                        tracing::warn!(why, "the region cannot be read from the node; it is tried again");
+                        tracing::warn!(why, "cannot read the region from the node; retrying");
                         said = why;
                     }
                 }
@@ -61,14 +61,14 @@ pub fn follow(
     }
 }
 
-/// The region of `node`, read once; an error names the node and the mend.
+/// The region of `node`, read once; an error names the node and the fix.
 ///
 /// # Errors
 /// When the node cannot be read or has no region.
 pub async fn read(client: &Client, node: &str) -> Result<Region, String> {
     if !ask::is_name(node) {
         return Err(format!(
-            "NODE_NAME {node:?} is no node's name; set it from spec.nodeName, or set --region-id"
+            "NODE_NAME {node:?} is not a valid node name; set it from spec.nodeName, or set --region-id"
         ));
     }
     let rule = Rule { verbs: "get", resource: "nodes", group: "", namespace: None };
@@ -76,10 +76,10 @@ pub async fn read(client: &Client, node: &str) -> Result<Region, String> {
     let answer = answer
         .unwrap_or_else(|_| Err(Trouble::passing(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))));
     let json = answer.map_err(|trouble| {
-        format!("node {node} cannot be read: {}; or set --region-id", trouble.describe(rule))
+        format!("cannot read node {node}: {}; alternatively set --region-id", trouble.describe(rule))
     })?;
     let node_object: Node = serde_json::from_slice(&json)
-        .map_err(|error| format!("node {node}: the answer makes no sense: {error}"))?;
+        .map_err(|error| format!("node {node}: unexpected response: {error}"))?;
     match &node_object.metadata.labels[LABEL] {
         Value::String(region) => {
             region.parse().map_err(|error| format!("node {node}: label {LABEL}: {error}"))

@@ -68,7 +68,7 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
             Code::NoRuntime,
             "",
             "",
-            "no key of the configuration is a runtime; add one such as agent-runtime or csi",
+            "the configuration defines no runtime; add at least one key, such as agent-runtime or csi",
         ));
     }
     let volumes: HashSet<String> =
@@ -121,9 +121,7 @@ fn read(text: &str, left: &mut usize) -> Result<Value, String> {
     let value = crate::yaml::value(text).map_err(|error| error.to_string())?;
     match size::spend(&value, left) {
         true => Ok(value),
-        false => {
-            Err("holds more than a configuration may; unfold fewer aliases and shorten names".to_owned())
-        }
+        false => Err("is too large once aliases are expanded; use fewer aliases or shorter names".to_owned()),
     }
 }
 
@@ -134,7 +132,7 @@ fn bad_key(key: &str) -> Option<String> {
     // What a ConfigMap key may hold, less what could not be written in a list of names.
     let fits = !key.is_empty() && key.len() <= 253;
     let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    (!fits || !plain).then(|| "is no runtime name; use letters, digits, '-', '_' and '.'".to_owned())
+    (!fits || !plain).then(|| "is not a valid runtime name; use letters, digits, '-', '_' and '.'".to_owned())
 }
 
 fn volume_names(value: &Value) -> impl Iterator<Item = String> + '_ {
@@ -163,7 +161,8 @@ impl Check<'_> {
             return;
         }
         for path in missing {
-            let message = format!("holds {PLACEHOLDER} and no region is known; set --region-id or REGION_ID");
+            let message =
+                format!("contains {PLACEHOLDER}, but no region is set; set --region-id or REGION_ID");
             self.found(Code::NoRegion, path, message);
         }
         // What else is wrong shows with any region in its place.
@@ -206,7 +205,7 @@ impl Check<'_> {
                         }
                         (object, None) => {
                             let message =
-                                format!("{field:?} is not known in a {object}; it is emitted as written");
+                                format!("unknown field {field:?} in {object}; passed through as written");
                             self.found(Code::NewField, path, message);
                         }
                     }
@@ -264,7 +263,8 @@ impl Check<'_> {
             .map(|(field, _)| field.as_str())
             .collect();
         if sources.len() > 1 {
-            let message = format!("has the sources {}; a volume has one", sources.join(" and "));
+            let message =
+                format!("has several sources ({}); a volume may have only one", sources.join(" and "));
             self.found(Code::VolumeSources, path, message);
         }
     }
@@ -275,7 +275,7 @@ impl Check<'_> {
             Value::String(name) if name.is_empty() => self.found(Code::MissingField, path, "is empty"),
             Value::String(name) if !valid(name) => {
                 let message = format!(
-                    "{name:?} is no valid name; use at most 63 lower-case letters, digits and inner hyphens"
+                    "{name:?} is not a valid name; use at most 63 lowercase letters, digits and hyphens (not at the ends)"
                 );
                 self.found(Code::InvalidName, path, message);
             }

@@ -134,7 +134,7 @@ pub struct Finding {
     pub runtime: String,
     /// The JSON path inside the key's value, from `$`.
     pub path: String,
-    /// What is wrong and how to mend it, in one line.
+    /// What is wrong and how to fix it, in one line.
     pub message: String,
 }
 

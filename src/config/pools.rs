@@ -115,7 +115,7 @@ impl Reader<'_> {
             self.found(
                 Code::UnsupportedField,
                 "template",
-                "OpenSandbox pods do not say which template they come from; use pool",
+                "OpenSandbox pods carry no template label; use pool instead",
             );
         }
         let template = self.wanted(&rule["template"], "template", system);
@@ -123,19 +123,19 @@ impl Reader<'_> {
     }
 
     fn system(&mut self, value: &Value) -> Option<PoolSystem> {
-        let mend = "write agent-sandbox or opensandbox";
+        let fix = "write agent-sandbox or opensandbox";
         match value.as_str() {
             Some("agent-sandbox") => return Some(PoolSystem::AgentSandbox),
             Some("opensandbox") => return Some(PoolSystem::OpenSandbox),
             Some(other) => self.found(
                 Code::UnknownSystem,
                 "system",
-                format!("{other:?} has no pool rules; {mend} (OpenKruise sandboxes say it in spec.runtimes)"),
+                format!("pool rules do not apply to {other:?}; use agent-sandbox or opensandbox (OpenKruise sandboxes set spec.runtimes instead)"),
             ),
             None if value.is_null() => {
-                self.found(Code::MissingField, "system", format!("is missing; {mend}"));
+                self.found(Code::MissingField, "system", format!("is missing; {fix}"));
             }
-            None => self.found(Code::WrongType, "system", format!("must be a string; {mend}")),
+            None => self.found(Code::WrongType, "system", format!("must be a string; {fix}")),
         }
         None
     }
@@ -146,7 +146,8 @@ impl Reader<'_> {
             Value::String(text) => match text.parse() {
                 Ok(pattern) => Some(pattern),
                 Err(_) => {
-                    let message = "is empty and matches nothing; write a name, or leave it out for any";
+                    let message =
+                        "is empty and matches nothing; write a name, or omit the field to match any";
                     self.found(Code::InvalidName, field, message);
                     None
                 }
@@ -165,7 +166,7 @@ impl Reader<'_> {
             PoolSystem::AgentSandbox if pattern.is_wild() => {
                 let message = format!(
                     "{pattern:?} is a pattern, but agent-sandbox pods carry only a hash of the {field}'s name; \
-                     write the whole name, or leave it out for any",
+                     write the full name, or omit the field to match any",
                     pattern = pattern.as_str()
                 );
                 self.found(Code::HashedName, field, message);
@@ -176,17 +177,17 @@ impl Reader<'_> {
     }
 
     fn runtimes(&mut self, value: &Value, known: &[&str]) -> Option<Vec<String>> {
-        let mend = "list runtimes, or [none]";
+        let fix = "list runtimes, or [none]";
         let Some(items) = value.as_array() else {
             let (code, what) = match value {
                 Value::Null => (Code::MissingField, "is missing"),
                 _ => (Code::WrongType, "must be a list"),
             };
-            self.found(code, "runtimes", format!("{what}; {mend}"));
+            self.found(code, "runtimes", format!("{what}; {fix}"));
             return None;
         };
         if items.is_empty() {
-            self.found(Code::MissingField, "runtimes", format!("is empty; {mend}"));
+            self.found(Code::MissingField, "runtimes", format!("is empty; {fix}"));
             return None;
         }
         let mut names = Vec::with_capacity(items.len());
@@ -196,7 +197,7 @@ impl Reader<'_> {
                 None => Some((Code::WrongType, "must be a string".to_owned())),
                 Some("none") if items.len() == 1 => return Some(Vec::new()),
                 Some("none") => {
-                    Some((Code::UnknownRuntime, "\"none\" cannot stand with other names".to_owned()))
+                    Some((Code::UnknownRuntime, "\"none\" cannot be combined with other names".to_owned()))
                 }
                 Some(name) if known.contains(&name) => {
                     names.push(name.to_owned());
@@ -204,7 +205,10 @@ impl Reader<'_> {
                 }
                 Some(name) => Some((
                     Code::UnknownRuntime,
-                    format!("runtime {name:?} is not configured; there are {}", listed(known.iter(), SHOWN)),
+                    format!(
+                        "runtime {name:?} is not configured; configured runtimes: {}",
+                        listed(known.iter(), SHOWN)
+                    ),
                 )),
             };
             if let Some((code, message)) = problem {
@@ -309,7 +313,7 @@ mod tests {
     )]
     #[case::none_with_others(
         json!([{"system": "opensandbox", "runtimes": ["none", "csi"]}]),
-        &["unknown-runtime $[0].runtimes[0]: \"none\" cannot stand with other names"]
+        &["unknown-runtime $[0].runtimes[0]: \"none\" cannot be combined with other names"]
     )]
     #[case::nothing(
         json!([{"system": "opensandbox", "pool": "", "namespace": 1, "runtimes": []}]),

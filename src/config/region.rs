@@ -14,7 +14,7 @@ pub struct Region(String);
 /// A text that does not look like a region.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no region: use lower-case letters, digits and inner hyphens, such as cn-hangzhou \
+    "{0:?} is not a valid region: use lowercase letters, digits and hyphens (not at the ends), such as cn-hangzhou \
      (--region-id, or REGION_ID in the environment)"
 )]
 pub struct InvalidRegion(String);

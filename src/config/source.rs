@@ -68,17 +68,17 @@ pub enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file or directory could not be read.
-    #[error("cannot read {path}: {error}; {mend}")]
+    #[error("cannot read {path}: {error}; {fix}")]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
         /// What the system said.
         error: std::io::Error,
         /// What to do.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// A file that is too large to be a configuration.
-    #[error("{path} has {size} bytes, more than the {MAX_BYTES} that a configuration may have")]
+    #[error("{path} is {size} bytes; the limit for a configuration is {MAX_BYTES}")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum SourceError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it and how to mend it.
+        /// What is wrong with it and how to fix it.
         reason: String,
     },
 }
@@ -121,7 +121,7 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
     let unreadable = |path: &Path, error| SourceError::Unreadable {
         path: path.to_owned(),
         error,
-        mend: "--config-dir must be a readable directory with one file for each runtime",
+        fix: "--config-dir must be a readable directory with one file for each runtime",
     };
     let mut entries = Entries::new();
     for entry in fs::read_dir(&version).map_err(|error| unreadable(path, error))? {
@@ -129,7 +129,7 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
         let file_name = entry.file_name();
         let name = file_name.to_string_lossy();
         let file = entry.path();
-        // What the kubelet keeps beside the keys. Any other directory is an error by being read: passed over, it would
+        // Files that the kubelet keeps beside the keys. Any other directory is an error by being read: passed over, it would
         // silently take away the runtime whose file it replaces.
         if name.starts_with('.') {
             continue;
@@ -141,7 +141,7 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
             other => other,
         })?;
         if entries.iter().any(|(other, _)| other == key) {
-            let reason = format!("several files are named {key:?} but for the ending; keep one");
+            let reason = format!("several files define {key:?} (they differ only in extension); keep one");
             return Err(SourceError::Manifest { path: file, reason });
         }
         entries.push((key.to_owned(), text));
@@ -151,8 +151,8 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
 }
 
 fn read(path: &Path) -> Result<String, SourceError> {
-    let mend = "--config-file must be a readable ConfigMap manifest";
-    let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error, mend };
+    let fix = "--config-file must be a readable ConfigMap manifest";
+    let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error, fix };
     let size = fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_BYTES {
         return Err(SourceError::TooLarge { path: path.to_owned(), size });
@@ -171,16 +171,16 @@ fn manifest(path: &Path) -> Result<Entries, SourceError> {
 pub fn entries(config_map: &Value) -> Result<Entries, String> {
     let kind = config_map["kind"].as_str().unwrap_or_default();
     if kind != "ConfigMap" || config_map["apiVersion"] != "v1" {
-        return Err("is no ConfigMap; give a manifest with apiVersion v1 and kind ConfigMap".to_owned());
+        return Err(format!("not a ConfigMap (kind is {kind:?}); expected apiVersion v1, kind ConfigMap"));
     }
     if config_map["binaryData"].as_object().is_some_and(|data| !data.is_empty()) {
-        return Err("$.binaryData: a runtime is text; move it to data".to_owned());
+        return Err("$.binaryData: runtimes must be text; move them to data".to_owned());
     }
     let mut entries = Entries::new();
     for (key, text) in config_map["data"].as_object().into_iter().flatten() {
         let Value::String(text) = text else {
             return Err(format!(
-                "{}: must be a text that holds JSON or YAML; put a | behind the key",
+                "{}: must be a string containing JSON or YAML; add | after the key",
                 super::schema::field_path("$.data", key)
             ));
         };

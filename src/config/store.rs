@@ -137,7 +137,7 @@ impl Store {
             Ok(entries) => entries,
             Err(reason) => {
                 let consequence = self.refuse(reason);
-                tracing::error!(reason, "configuration cannot be read; {consequence}");
+                tracing::error!(reason, "cannot read the configuration; {consequence}");
                 return Taken::Unreadable(reason.clone());
             }
         };
@@ -150,7 +150,7 @@ impl Store {
         let rejected = match loaded {
             Ok(_) if offered.held => {
                 if self.current.load().is_none() {
-                    self.gate.not_ready("needs the region, which is not known yet");
+                    self.gate.not_ready("waiting for the region");
                 }
                 return Taken::Waiting;
             }
@@ -163,7 +163,7 @@ impl Store {
         let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let errors = errors.inspect(|finding| log(finding)).count();
         let consequence = self.refuse(&rejected.to_string());
-        tracing::error!(errors, "configuration refused; {consequence}");
+        tracing::error!(errors, "configuration rejected; {consequence}");
         Taken::Refused(rejected)
     }
 
@@ -186,10 +186,10 @@ impl Store {
     fn refuse(&self, reason: &str) -> &'static str {
         self.metrics.config_rejected();
         if self.current.load().is_some() {
-            return "the last good one stays in use";
+            return "the last good configuration stays in use";
         }
         self.gate.not_ready(reason);
-        "not ready until there is a good one"
+        "not ready until a valid configuration is loaded"
     }
 }
 

@@ -52,7 +52,7 @@ impl<'a> Injection<'_, 'a> {
             if found_list != list {
                 self.refuse(found_list, index);
                 let (pods, ours) = (field_path(found_list), field_path(list));
-                let why = format!("is in {pods}, and the injected container {name:?} in {ours}");
+                let why = format!("is in {pods}, but the injected container {name:?} belongs in {ours}");
                 self.conflict(runtime, field, at, why, "move, rename or remove it");
                 return Ok(false);
             }
@@ -80,7 +80,7 @@ impl<'a> Injection<'_, 'a> {
             let at = format!("{}[{name}]", field_path(list));
             if *other_list != list {
                 let why = format!(
-                    "container {name:?} comes from runtime {} in {}",
+                    "runtime {} already injects container {name:?} into {}",
                     owner.name,
                     field_path(*other_list)
                 );
@@ -89,7 +89,13 @@ impl<'a> Injection<'_, 'a> {
                 self.decide(runtime, field, Action::Unchanged);
             } else {
                 let why = format!("container {name:?} of runtime {} {}", owner.name, differs_in(&different));
-                self.conflict(runtime, field, at, why, "make them equal in the configuration, or rename one");
+                self.conflict(
+                    runtime,
+                    field,
+                    at,
+                    why,
+                    "make the two definitions equal in the configuration, or rename one",
+                );
             }
             return Ok(false);
         }

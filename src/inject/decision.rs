@@ -84,7 +84,7 @@ pub struct Cause {
     pub field: String,
     /// The runtime that it is about; `None` when the pod itself is at fault.
     pub runtime: Option<String>,
-    /// What is wrong and how to mend it. Holds names, never values of the pod.
+    /// What is wrong and how to fix it. Holds names, never values of the pod.
     pub message: String,
 }
 

@@ -110,15 +110,10 @@ impl<'a> Injection<'_, 'a> {
                     let pods = if pod_command.is_some() { "exec" } else { handler(found) };
                     let ours =
                         if hook.exec.is_some() { "exec" } else { hook.normal.as_ref().map_or("no", handler) };
-                    let why =
-                        format!("the pod's is {pods}, the injected one {ours}; only exec can be chained");
-                    self.conflict(
-                        runtime,
-                        field,
-                        field.to_string(),
-                        why,
-                        "remove it or make it an exec hook",
+                    let why = format!(
+                        "the pod's hook is {pods} and the injected one is {ours}; only exec hooks can be chained"
                     );
+                    self.conflict(runtime, field, field.to_string(), why, "remove it or change it to exec");
                 }
             }
         }
@@ -142,7 +137,7 @@ impl<'a> Injection<'_, 'a> {
         }
         let different = differences(Kind::Hook, hook.normal.as_ref(), other.normal.as_ref(), Extras::Refused);
         let why = format!("the hook of runtime {} {}", owner.name, differs_in(&different));
-        self.conflict(runtime, field, field.to_string(), why, "leave one of them in the configuration");
+        self.conflict(runtime, field, field.to_string(), why, "keep only one of them in the configuration");
     }
 }
 

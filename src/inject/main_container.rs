@@ -80,9 +80,9 @@ impl<'a> Injection<'_, 'a> {
         }
         const SHOWN: usize = 10;
         let names = listed(containers.iter().map(|container| format!("{:?}", &*container.name)), SHOWN);
-        let why = format!("$.mainContainer.name is {wanted:?}, and the pod has {names}");
-        let mend = "name one of the pod's containers so, or leave the name empty in the configuration";
-        self.deny(runtime, Field::Container(wanted), "spec.containers".to_owned(), why, mend);
+        let why = format!("mainContainer.name is {wanted:?}, but the pod's containers are {names}");
+        let fix = "rename a container of the pod to match, or leave mainContainer.name empty";
+        self.deny(runtime, Field::Container(wanted), "spec.containers".to_owned(), why, fix);
         Ok(None)
     }
 
@@ -98,9 +98,10 @@ impl<'a> Injection<'_, 'a> {
         let brought = self.pod.containers().get(index).and_then(|container| self.brought(&container.name));
         let Some(exact) = brought.filter(|container| self.is_exact(container)) else { return Some(index) };
         let name = exact.item.identity.as_str();
-        let why = format!("container {name:?} is a privileged runtime's and cannot be the main one");
-        let mend = "give the pod a container of its own";
-        self.deny(runtime, Field::Container(name), format!("spec.containers[{index}]"), why, mend);
+        let why =
+            format!("container {name:?} belongs to a privileged runtime and cannot be the main container");
+        let fix = "add a container of your own to the pod";
+        self.deny(runtime, Field::Container(name), format!("spec.containers[{index}]"), why, fix);
         None
     }
 
@@ -117,8 +118,10 @@ impl<'a> Injection<'_, 'a> {
                 let found = found.map(|position| (position, main.env[position].raw));
                 if let Some((_, different)) = self.merge(&mut merged, runtime, item, field, found)? {
                     let why = match different {
-                        Difference::Pod(_) => "the pod sets it to something else".to_owned(),
-                        Difference::Runtime(owner, _) => format!("runtime {owner} sets it to something else"),
+                        Difference::Pod(_) => "the pod already sets a different value".to_owned(),
+                        Difference::Runtime(owner, _) => {
+                            format!("runtime {owner} already sets a different value")
+                        }
                     };
                     self.keep(runtime, field, why);
                 }
@@ -143,7 +146,7 @@ impl<'a> Injection<'_, 'a> {
                 let found = found.map(|position| (position, main.mounts[position].raw));
                 if let Some((at, different)) = self.merge(&mut merged, runtime, item, field, found)? {
                     let path = &item.identity;
-                    let (why, mend) = match different {
+                    let (why, fix) = match different {
                         Difference::Pod(fields) => (
                             format!("{} from the injected mount at {path}", differs_in(&fields)),
                             "mount it at another path or remove it",
@@ -153,7 +156,7 @@ impl<'a> Injection<'_, 'a> {
                             "make them equal in the configuration, or move one",
                         ),
                     };
-                    self.conflict(runtime, field, at, why, mend);
+                    self.conflict(runtime, field, at, why, fix);
                 }
             }
         }
@@ -231,7 +234,7 @@ impl<'a> Injection<'_, 'a> {
                 let name = &container.item.identity;
                 if non_root && !container.sets_user {
                     self.warnings.push(format!(
-                        "runtime {}: container {name} sets no runAsUser, and the pod says runAsNonRoot: true",
+                        "runtime {}: container {name} sets no runAsUser, but the pod requires runAsNonRoot: true",
                         runtime.name
                     ));
                 }

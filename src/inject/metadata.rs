@@ -52,9 +52,15 @@ impl<'a> Injection<'_, 'a> {
                     (None, Some(earlier)) if *earlier == *value => {
                         self.decide(runtime, field, Action::Unchanged);
                     }
-                    (Some(_), _) => self.keep(runtime, field, "the pod has another value".to_owned()),
+                    (Some(_), _) => {
+                        self.keep(runtime, field, "the pod already has a different value".to_owned())
+                    }
                     (None, Some(_)) => {
-                        self.keep(runtime, field, "another runtime sets another value".to_owned());
+                        self.keep(
+                            runtime,
+                            field,
+                            "another runtime already sets a different value".to_owned(),
+                        );
                     }
                     (None, None) => {
                         added.push((key, Cow::Borrowed(value)));

@@ -29,8 +29,8 @@ impl<'p, 'a> Injection<'p, 'a> {
                     } else {
                         let why =
                             format!("volume {name:?} of runtime {} {}", owner.name, differs_in(&different));
-                        let mend = "make them equal in the configuration, or rename one";
-                        self.conflict(runtime, field, format!("spec.volumes[{name}]"), why, mend);
+                        let fix = "make them equal in the configuration, or rename one";
+                        self.conflict(runtime, field, format!("spec.volumes[{name}]"), why, fix);
                     }
                 } else {
                     added.push((volume, runtime));
@@ -114,11 +114,11 @@ impl<'p, 'a> Injection<'p, 'a> {
                     continue;
                 }
                 let why = format!(
-                    "{} mounts the volume {:?}, which no runtime of this pod brings",
+                    "{} mounts volume {:?}, which none of this pod's runtimes defines",
                     borrowed.at, borrowed.volume
                 );
-                let mend = "add the volume to the runtime, or ask for the runtime that has it";
-                self.deny(runtime, Field::Volume(&borrowed.volume), "spec.volumes".to_owned(), why, mend);
+                let fix = "add the volume to the runtime, or request the runtime that defines it";
+                self.deny(runtime, Field::Volume(&borrowed.volume), "spec.volumes".to_owned(), why, fix);
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             }
             for (volume, runtime, at) in found {
                 let name = volume.item.identity.as_str();
-                let why = format!("mounts the volume {name:?}, which belongs to a privileged runtime alone");
+                let why = format!("mounts volume {name:?}, which is reserved for a privileged runtime");
                 self.deny(runtime, Field::Volume(name), at, why, "mount another volume");
             }
         }

@@ -33,7 +33,7 @@ label! {
         Reported = "reported",
         /// A review of an object other than a pod, found in order.
         Valid = "valid",
-        /// Answered with a denial that the requester can mend.
+        /// Answered with a denial that the requester can fix.
         Denied = "denied",
         /// Answered with a denial because of trouble on our side or the API server's.
         Failed = "failed",

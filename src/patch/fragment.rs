@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// JSON, and what it is in base64 with white space behind it.
+/// JSON, and its base64 form padded with trailing white space.
 ///
 /// Base64 turns three bytes into four letters. A value that is padded with spaces to whole threes, which JSON does not
 /// mind, can be encoded once and stand wherever whole threes went before it.

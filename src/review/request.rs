@@ -1,7 +1,7 @@
 //! From the bytes of an AdmissionReview to a request.
 //!
-//! The usual review is decoded in one pass. Only when that fails is it read again, slowly, to tell apart a body
-//! that is no review (a 400) from a review whose pod is nonsense (a denial that names the field).
+//! The usual review is decoded in one pass. Only when that fails is it read again, more slowly, to distinguish a body
+//! that is not a review (a 400) from a review whose pod is malformed (a denial that names the field).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -103,7 +103,7 @@ pub enum Subject<'a> {
     Pod(Box<Request<'a, Pod<'a>>>),
     /// The creation of something that claims to be a pod and is not shaped like one.
     NoPod(Box<Request<'a, &'a RawValue>>, ShapeError),
-    /// Anything else, which is none of our business.
+    /// Anything else; out of scope.
     Other(Text<'a>),
 }
 
@@ -215,7 +215,7 @@ fn check_envelope(
 ) -> Result<(), Malformed> {
     check_kind(api_version, kind)?;
     if uid.is_empty() {
-        return Err(Malformed("request.uid: is empty; the response has to repeat it".to_owned()));
+        return Err(Malformed("request.uid: is empty; the response must echo it".to_owned()));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub policy: Policy,
     /// How to inject.
     pub injection: inject::Options,
-    /// Decide, log, count and warn, but never patch nor deny.
+    /// Decide, log, count and warn, but never patch or deny.
     pub report_only: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct Verdict<'c> {
 /// What becomes of a pod.
 #[derive(Debug)]
 pub enum Outcome<'c> {
-    /// It is none of our business, or nothing was asked for.
+    /// It is out of scope, or no runtime was requested.
     Passed(Passed),
     /// It gets what the plan says, which may be nothing any more.
     Injected(Plan<'c>),
@@ -85,10 +85,12 @@ impl Passed {
     /// The reason in words.
     pub fn as_str(self) -> &'static str {
         match self {
-            Passed::NotPod => "not the creation of a pod",
+            Passed::NotPod => "not a pod creation",
             Passed::NotSandbox => "no sandbox label",
             Passed::OptedOut => "opted out by annotation",
-            Passed::NothingAsked => "no runtimes asked for",
+            Passed::NothingAsked => {
+                "the pod requests no runtimes (annotation sandbox-injector.io/runtimes, or a pool rule)"
+            }
         }
     }
 }
@@ -183,7 +185,7 @@ impl<'c> Verdict<'c> {
     }
 }
 
-/// Decides on one pod: who says which runtimes, whether they may be had, and what injecting them means.
+/// Decides on one pod: which runtimes apply, whether they are permitted, and what injecting them changes.
 pub async fn decide<'c>(
     candidate: Candidate<'_>,
     config: &'c Config,

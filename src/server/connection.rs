@@ -69,7 +69,7 @@ where
             .max_buf_size(READ_BUFFER)
             .serve_connection(TokioIo::new(observed), service)
     );
-    // No phase that begins later can be due before this, so one timer that is late for nothing does for all.
+    // No phase that begins later can be due before this, so a single timer, never late for any phase, is enough.
     let round = limits.head.min(limits.write);
     let mut timer = pin!(sleep(round));
     let mut waker: Option<Waker> = None;

@@ -16,17 +16,20 @@ use super::reply::Reply;
 pub(super) fn check(head: &Parts) -> Result<(), Reply> {
     let refuse = |status, line| Err(Reply::text(status, line));
     if !host_is_clear(head) {
-        return refuse(StatusCode::BAD_REQUEST, "there must be one Host header, with a name or an address");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "exactly one Host header is required, with a name or an address",
+        );
     }
     let headers = &head.headers;
     let coded = headers.contains_key(TRANSFER_ENCODING);
     // The library has made sure that the last coding is chunked, and would read the others as if they were the body.
     if coded && only(headers, &TRANSFER_ENCODING).is_none_or(|coding| !is(coding.as_bytes(), b"chunked")) {
-        let line = "the Transfer-Encoding must be chunked alone, or a Content-Length be sent instead";
+        let line = "Transfer-Encoding must be exactly \"chunked\"; otherwise send Content-Length";
         return refuse(StatusCode::NOT_IMPLEMENTED, line);
     }
     if !coded && !headers.contains_key(CONTENT_LENGTH) {
-        let line = "there must be a body, with a Content-Length or Transfer-Encoding: chunked";
+        let line = "a body is required, with Content-Length or Transfer-Encoding: chunked";
         return refuse(StatusCode::LENGTH_REQUIRED, line);
     }
     let essence = |value: &HeaderValue| {
@@ -37,7 +40,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Reply> {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json");
     }
     if headers.get_all(CONTENT_ENCODING).iter().any(|value| !is(value.as_bytes(), b"identity")) {
-        let line = "the body must be sent without a Content-Encoding";
+        let line = "Content-Encoding is not supported";
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, line);
     }
     Ok(())

@@ -195,7 +195,7 @@ impl Shared {
         if let Kind::Https(_, metrics) = &self.kind {
             metrics.admission(Outcome::Overloaded, Duration::ZERO);
         }
-        let message = "sandbox-injector is overloaded: as many connections are open as it may have";
+        let message = "sandbox-injector is overloaded: the connection limit is reached";
         Reply::overloaded(message).into_last_response()
     }
 
@@ -203,8 +203,8 @@ impl Shared {
         if let Kind::Https(_, metrics) = &self.kind {
             metrics.admission(Outcome::Panicked, begun.elapsed());
         }
-        tracing::error!("a request's handler panicked; that request alone has failed");
-        let message = "sandbox-injector failed on this request; its log says where";
+        tracing::error!("a request handler panicked; only that request failed");
+        let message = "sandbox-injector hit an internal error on this request; see its log";
         Reply::status(StatusCode::INTERNAL_SERVER_ERROR, message).into_last_response()
     }
 }

@@ -88,20 +88,20 @@ impl Reply {
     }
 }
 
-/// A path that is served on neither method; `mend` says what is.
-pub(super) fn not_found(uri: &Uri, mend: &str) -> Response<Body> {
+/// A path that is served on neither method; `fix` says what is.
+pub(super) fn not_found(uri: &Uri, fix: &str) -> Response<Body> {
     // CONNECT, and a path without its slash, have an authority alone.
     let place = match uri.authority() {
         Some(authority) if uri.path().is_empty() => authority.as_str(),
         _ => uri.path(),
     };
     let place = printable(clipped(place, 80));
-    Reply::text(StatusCode::NOT_FOUND, &format!("nothing is served at {place}; {mend}")).into_last_response()
+    Reply::text(StatusCode::NOT_FOUND, &format!("nothing is served at {place}; {fix}")).into_last_response()
 }
 
 /// A served path with another method; the router adds `Allow`.
 pub(super) async fn wrong_method(method: Method) -> Response<Body> {
     let method = clipped(method.as_str(), 16);
-    let line = format!("method {method} is not served here, see the Allow header");
+    let line = format!("method {method} is not allowed here; see the Allow header");
     Reply::text(StatusCode::METHOD_NOT_ALLOWED, &line).into_last_response()
 }

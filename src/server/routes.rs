@@ -93,7 +93,7 @@ impl<A: Admission> Webhook<A> {
             Ok(Ok(body)) => body,
             Ok(Err(error)) => return Err(self.unread(error)),
             Err(_) => {
-                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly");
+                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "timed out reading the request body");
                 return Err((Outcome::TimedOut, reply));
             }
         };
@@ -105,7 +105,7 @@ impl<A: Admission> Webhook<A> {
             }
         };
         timeout_at(end, answer).await.map_err(|_| {
-            let message = format!("sandbox-injector found no answer within {time:?}");
+            let message = format!("sandbox-injector did not decide within {time:?}");
             (Outcome::TimedOut, Reply::status(StatusCode::GATEWAY_TIMEOUT, &message))
         })
     }
@@ -118,13 +118,13 @@ impl<A: Admission> Webhook<A> {
             }
             BodyError::Overloaded => {
                 let message = format!(
-                    "sandbox-injector is overloaded: the requests it is answering hold {} bytes already",
+                    "sandbox-injector is overloaded: requests in progress already hold {} bytes",
                     self.limits.in_flight
                 );
                 (Outcome::Overloaded, Reply::overloaded(&message))
             }
             BodyError::Broken => {
-                let line = "the request's body ended early or is badly framed";
+                let line = "the request body is truncated or badly framed";
                 (Outcome::Malformed, Reply::text(StatusCode::BAD_REQUEST, line))
             }
         }

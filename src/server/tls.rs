@@ -40,14 +40,14 @@ const SECOND_LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{file}: {reason}; {mend}")]
+    #[error("{file}: {reason}; {fix}")]
     Read {
         /// The file.
         file: String,
         /// What the system says.
         reason: String,
         /// What to do about it.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// A file holds no PEM section of the kind that is needed.
     #[error("{file}: no PEM {wanted} in it")]
@@ -66,7 +66,7 @@ pub enum TlsError {
         reason: String,
     },
     /// The key belongs to another certificate.
-    #[error("{key}: this key is not the one of the certificate in {certificate}; write both files anew")]
+    #[error("{key}: does not match the certificate in {certificate}; replace both files together")]
     Mismatch {
         /// The certificate's file.
         certificate: String,
@@ -82,7 +82,9 @@ pub enum TlsError {
         not_after: String,
     },
     /// Not valid yet, while the pair in use is.
-    #[error("{file}: not valid before {not_before}, and the certificate in use still is; check the clocks")]
+    #[error(
+        "{file}: not valid before {not_before}, while the certificate in use is still valid; check the clocks"
+    )]
     NotYetValid {
         /// The certificate's file.
         file: String,
@@ -155,7 +157,7 @@ impl Tls {
     /// An expired certificate is used when there is no better one, and logged as an error.
     ///
     /// # Errors
-    /// When an in-memory identity is unusable, which no reload could mend.
+    /// When an in-memory identity is unusable, which no reload could fix.
     pub fn new(
         identity: Identity,
         clients: Option<ClientAuth>,
@@ -267,14 +269,14 @@ impl Reloading {
             Ok(Change::None) => {
                 // What is on disk is what is in use: a failure in between has mended itself.
                 if self.complaint.take().is_some() {
-                    tracing::info!(source = %self.source, "as before again");
+                    tracing::info!(source = %self.source, "the file on disk is usable again");
                 }
             }
             Ok(Change::Authority) => {
                 self.complaint = None;
                 self.gate.ready();
                 self.metrics.tls_reload(Reload::Success);
-                tracing::info!(source = %self.source, "client authority loaded");
+                tracing::info!(source = %self.source, "client CA loaded");
             }
             Ok(Change::Pair(pair)) => {
                 self.complaint = None;
@@ -294,9 +296,9 @@ impl Reloading {
                 }
                 self.metrics.tls_reload(Reload::Failure);
                 if self.source.in_use() {
-                    tracing::error!(source = %self.source, %error, "not loaded; the one before stays in use");
+                    tracing::error!(source = %self.source, %error, "not loaded; the previous one stays in use");
                 } else {
-                    tracing::error!(source = %self.source, %error, "not loaded; no connection can be served");
+                    tracing::error!(source = %self.source, %error, "not loaded; no connection can be accepted until it is");
                     self.gate.not_ready(error.to_string());
                 }
                 self.complaint = Some(error);

@@ -109,7 +109,7 @@ impl LogWriter {
                     break;
                 }
                 if dropped > 0 {
-                    tracing::warn!(lines = dropped, "log lines were dropped: nothing took them in time");
+                    tracing::warn!(lines = dropped, "log lines dropped: stderr was not read in time");
                 }
             }
             let _ = done.send(());
@@ -122,7 +122,7 @@ impl Drop for LogWriter {
     fn drop(&mut self) {
         self.queue.lock().ended = true;
         self.queue.changed.notify_one();
-        // Who takes nothing must not keep the process from ending either.
+        // A stalled reader must not block shutdown either.
         let _ = self.written.recv_timeout(LAST_LINES);
     }
 }

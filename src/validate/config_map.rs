@@ -36,7 +36,7 @@ pub(super) fn check(object: &Value, old: &Value, region: Option<&Region>, remark
 /// A ConfigMap that goes away changes nothing yet.
 pub(super) fn deleted(name: &ConfigMapName, remarks: &mut Remarks) {
     remarks.warn(format!(
-        "{name} is the injection configuration; what is in use stays until a restart, which then waits"
+        "{name} is the injection configuration; the current one stays in use until a restart, after which sandbox-injector waits for a new one"
     ));
 }
 

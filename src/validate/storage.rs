@@ -37,12 +37,12 @@ pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut 
         if ALL[1..].iter().any(|key| !annotations[*key].is_null()) {
             // The annotations' group is left out, as a warning is short.
             remarks
-                .warn("csi-volume-config is used; csi-volume-name, csi-mount-point and csi-subpath are not");
+                .warn("csi-volume-config takes precedence; csi-volume-name, csi-mount-point and csi-subpath are ignored");
         }
         if changed(&CONFIG) {
             match config.as_str() {
                 Some(text) => several(text, &at(CONFIG), remarks),
-                None => remarks.refuse(at(CONFIG), "must be a text that holds a JSON array"),
+                None => remarks.refuse(at(CONFIG), "must be a string containing a JSON array"),
             }
         }
     }
@@ -74,7 +74,7 @@ fn several(text: &str, at: &str, remarks: &mut Remarks) {
         {
             remarks.refuse(
                 format!("{at}.mountPath"),
-                "is the mountPath of an earlier entry too; choose another",
+                "is already used by an earlier entry; choose another path",
             );
         }
     }
@@ -85,7 +85,7 @@ fn one(entry: &Map<String, Value>, index: usize, at: &str, remarks: &mut Remarks
         match entry.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err("must be a text"),
+            Some(_) => Err("must be a string"),
         }
     };
     let required =
@@ -108,8 +108,9 @@ fn one(entry: &Map<String, Value>, index: usize, at: &str, remarks: &mut Remarks
     for field in entry.keys() {
         if !matches!(field.as_str(), "pvName" | "mountPath" | "subPath" | "readOnly") {
             let field: String = field.chars().take(30).collect();
-            let known = "pvName, mountPath, subPath and readOnly are";
-            remarks.warn(format!("csi-volume-config[{index}].{field} is not known; {known}"));
+            remarks.warn(format!(
+                "csi-volume-config[{index}]: unknown field {field}; known fields: pvName, mountPath, subPath, readOnly"
+            ));
         }
     }
 }
@@ -119,7 +120,7 @@ fn single(annotations: &Value, at: &impl Fn(&str) -> String, remarks: &mut Remar
         Value::Null => None,
         Value::String(text) => Some(text.as_str()),
         _ => {
-            remarks.refuse(at(key), "must be a text");
+            remarks.refuse(at(key), "must be a string");
             None
         }
     };
@@ -133,7 +134,8 @@ fn single(annotations: &Value, at: &impl Fn(&str) -> String, remarks: &mut Remar
         {
             Some(Err(reason)) => remarks.refuse(at(key), reason),
             None if missing && annotations[key].is_null() => {
-                remarks.refuse(at(key), "is missing; csi-volume-name and csi-mount-point go together");
+                remarks
+                    .refuse(at(key), "is missing; csi-volume-name and csi-mount-point must be set together");
             }
             _ => {}
         };
@@ -147,17 +149,15 @@ fn volume_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("is empty; name a PersistentVolume"),
         name if is_dns_subdomain(name) => Ok(()),
-        _ => Err("is no name of a PersistentVolume; use lower-case letters, digits, '-' and '.'"),
+        _ => Err("is not a valid PersistentVolume name; use lowercase letters, digits, '-' and '.'"),
     }
 }
 
 fn mount_path(path: &str) -> Result<(), &'static str> {
     match path {
         "" => Err("is empty; write an absolute path"),
-        path if !path.starts_with('/') => Err("is not absolute; begin it with /"),
-        path if clean_path(path) != path => {
-            Err("is not clean; leave out '.', '..', '//' and a slash at the end")
-        }
+        path if !path.starts_with('/') => Err("must be an absolute path"),
+        path if clean_path(path) != path => Err("must not contain '.', '..', '//' or a trailing slash"),
         _ => Ok(()),
     }
 }

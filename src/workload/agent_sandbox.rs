@@ -44,7 +44,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
         "Sandbox" => sandbox(document, context),
         "SandboxTemplate" => sandbox_template(document, context),
         "SandboxWarmPool" | "SandboxClaim" => {
-            let note = format!("{} has no pod template of its own; give its SandboxTemplate", context.origin);
+            let note = format!("{} has no pod template; pass its SandboxTemplate instead", context.origin);
             Ok(context.pass_with(note))
         }
         _ => Ok(context.pass()),
@@ -53,7 +53,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
 
 fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let name = Name::of(document)?;
-    let spec = document.need("spec", "a Sandbox has its podTemplate there")?;
+    let spec = document.need("spec", "a Sandbox needs spec.podTemplate")?;
     let mut draft = draft(&spec, &name)?.owned(document, &name, &context)?;
     inherit_labels(&mut draft, document)?;
     let pod = finish(draft, &spec, &name, &context)?;
@@ -63,7 +63,7 @@ fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
 fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let template = Name::of(document)?;
     let name = template.child();
-    let spec = document.need("spec", "a SandboxTemplate has its podTemplate there")?;
+    let spec = document.need("spec", "a SandboxTemplate needs spec.podTemplate")?;
     let mut draft = draft(&spec, &name)?;
     draft.label(TEMPLATE_HASH, &name_hash(&template.text));
 
@@ -82,7 +82,7 @@ fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, 
 
 /// The pod of `spec.podTemplate`, with what every pod of the system has.
 fn draft(spec: &Node<'_>, name: &Name) -> Result<Draft, Error> {
-    let template = spec.need("podTemplate", "the pod template belongs there")?;
+    let template = spec.need("podTemplate", "set the pod template")?;
     let mut draft = Draft::from_template(&template)?.named(name);
     draft.finalizers.clear();
     let labels = own_keys(&mut draft.labels);
@@ -107,7 +107,7 @@ fn own_keys(map: &mut Map<String, Value>) -> String {
 
 /// What a claim or a warm pool wrote on the Sandbox and its controller copies (`computeExtensionPodLabels`).
 fn inherit_labels(draft: &mut Draft, document: &Node<'_>) -> Result<(), Error> {
-    let metadata = document.need("metadata", "an object has its name there")?;
+    let metadata = document.need("metadata", "an object needs metadata.name")?;
     let Some(labels) = metadata.texts_field("labels")? else { return Ok(()) };
     let mut copy = |key: &str| {
         let value = labels.get(key).and_then(Value::as_str).filter(|value| !value.is_empty());

@@ -28,11 +28,11 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
 }
 
 fn spec<'a>(document: &Node<'a>) -> Result<Node<'a>, Error> {
-    document.need("spec", "a workload has its template there")
+    document.need("spec", "a workload needs spec.template")
 }
 
 fn template(spec: &Node<'_>) -> Result<Draft, Error> {
-    Draft::from_template(&spec.need("template", "a workload has its pod template there")?)
+    Draft::from_template(&spec.need("template", "a workload needs spec.template")?)
 }
 
 fn replicated(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
@@ -49,7 +49,7 @@ fn replicated(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error>
 
 /// The API server counts a DaemonSet's templates in an annotation, and the controller labels the pods with it.
 fn template_generation(document: &Node<'_>) -> Result<String, Error> {
-    let metadata = document.need("metadata", "an object has its name there")?;
+    let metadata = document.need("metadata", "an object needs metadata.name")?;
     let annotations = metadata.texts_field("annotations")?.unwrap_or_default();
     let counted = annotations.get("deprecated.daemonset.template.generation").and_then(Value::as_str);
     Ok(counted.unwrap_or("1").to_owned())
@@ -103,9 +103,9 @@ fn job(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
 
 fn cron_job(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let name = Name::of(document)?;
-    let job = spec(document)?.need("jobTemplate", "a CronJob has its Job's template there")?;
+    let job = spec(document)?.need("jobTemplate", "a CronJob needs spec.jobTemplate")?;
     let mut draft =
-        template(&job.need("spec", "a Job's template has the Job's spec there")?)?.named(&name.child());
+        template(&job.need("spec", "a CronJob needs spec.jobTemplate.spec")?)?.named(&name.child());
     draft.finalizers.push(TRACKING.into());
     Ok(found(draft, context))
 }

@@ -29,7 +29,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
         "Sandbox" => sandbox(document, context),
         "SandboxTemplate" => sandbox_template(document, context),
         "SandboxClaim" => {
-            let note = format!("{} takes a Sandbox that exists already; give the SandboxSet", context.origin);
+            let note = format!("{} claims an existing Sandbox; pass the SandboxSet instead", context.origin);
             Ok(context.pass_with(note))
         }
         _ => Ok(context.pass()),
@@ -38,7 +38,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
 
 fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let set = Name::of(document)?;
-    let spec = document.need("spec", "a SandboxSet has its template there")?;
+    let spec = document.need("spec", "a SandboxSet needs spec.template")?;
     let (mut draft, inline) = template(&spec, &context)?;
     if inline {
         draft.annotations.retain(|key, _| survives(key));
@@ -56,7 +56,7 @@ fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error
 
 fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let name = Name::of(document)?;
-    let spec = document.need("spec", "a Sandbox has its template there")?;
+    let spec = document.need("spec", "a Sandbox needs spec.template")?;
     let (draft, _) = template(&spec, &context)?;
     let declared = declared(&spec, &context, &name)?;
     let pod = finish(draft, document, &spec, &name, &context)?;
@@ -66,8 +66,8 @@ fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
 /// The pod of a Sandbox that refers to the template and asks for nothing else.
 fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let name = Name::of(document)?.child();
-    let spec = document.need("spec", "a SandboxTemplate has its template there")?;
-    let draft = Draft::from_template(&spec.need("template", "a SandboxTemplate has a pod template there")?)?;
+    let spec = document.need("spec", "a SandboxTemplate needs spec.template")?;
+    let draft = Draft::from_template(&spec.need("template", "a SandboxTemplate needs spec.template")?)?;
     let pod = finish(draft, document, &spec, &name, &context)?;
     Ok(context.found(pod, None, Vec::new()))
 }
@@ -76,20 +76,20 @@ fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, 
 fn template(spec: &Node<'_>, context: &Context<'_>) -> Result<(Draft, bool), Error> {
     // The controller looks at the reference first, too.
     let Some(reference) = spec.field("templateRef")? else {
-        let mend = "give a pod template there, or the name of a SandboxTemplate in templateRef.name";
-        return Ok((without_finalizers(Draft::from_template(&spec.need("template", mend)?)?), true));
+        let fix = "set a pod template, or the name of a SandboxTemplate in templateRef.name";
+        return Ok((without_finalizers(Draft::from_template(&spec.need("template", fix)?)?), true));
     };
     let name = reference
         .text_field("name")?
-        .ok_or_else(|| reference.missing("name", "the name of a SandboxTemplate belongs there"))?;
+        .ok_or_else(|| reference.missing("name", "set the name of a SandboxTemplate"))?;
     let referred = context
         .templates
         .get(context.namespace, name)
         .ok_or_else(|| reference.no_template(context.namespace, name))?;
     let referred = Node::root_of(referred, &format!("SandboxTemplate {name}:"));
     let template = referred
-        .need("spec", "a SandboxTemplate has its template there")?
-        .need("template", "a SandboxTemplate has a pod template there")?;
+        .need("spec", "a SandboxTemplate needs spec.template")?
+        .need("template", "a SandboxTemplate needs spec.template")?;
     Ok((without_finalizers(Draft::from_template(&template)?), false))
 }
 
@@ -122,9 +122,7 @@ fn declared(spec: &Node<'_>, context: &Context<'_>, name: &Name) -> Result<Decla
     let mut runtimes = Vec::new();
     for runtime in spec.list_field("runtimes")? {
         let name = runtime.text_field("name")?;
-        runtimes.push(
-            name.ok_or_else(|| runtime.missing("name", "the name of a runtime belongs there"))?.to_owned(),
-        );
+        runtimes.push(name.ok_or_else(|| runtime.missing("name", "set the name of a runtime"))?.to_owned());
     }
     Ok(Declared { kind: context.origin.kind.clone(), name: name.text.clone(), runtimes })
 }

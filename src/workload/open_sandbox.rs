@@ -20,8 +20,8 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
 
 fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let name = Name::of(document)?;
-    let spec = document.need("spec", "a Pool has its template there")?;
-    let template = spec.need("template", "a Pool has a pod template there")?;
+    let spec = document.need("spec", "a Pool needs spec.template")?;
+    let template = spec.need("template", "a Pool needs spec.template")?;
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
     draft.label("sandbox.opensandbox.io/pool-name", &name.text);
     let pod = draft.into_pod(context.namespace);
@@ -30,13 +30,13 @@ fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
 
 fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let name = Name::of(document)?;
-    let spec = document.need("spec", "a BatchSandbox has its template there")?;
+    let spec = document.need("spec", "a BatchSandbox needs spec.template")?;
     let Some(template) = spec.field("template")? else {
         let pool = spec.text_field("poolRef")?;
         let pool = pool.ok_or_else(|| {
             spec.missing("template", "give a pod template there, or a Pool's name in poolRef")
         })?;
-        let note = format!("{} takes its pods from the Pool {pool}; give that", context.origin);
+        let note = format!("{} takes its pods from Pool {pool}; pass that Pool instead", context.origin);
         return Ok(context.pass_with(note));
     };
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
@@ -46,7 +46,7 @@ fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Err
     let mut notes = Vec::new();
     if !spec.list_field("shardPatches")?.is_empty() {
         notes.push(format!(
-            "{}: spec.shardPatches changes the pods further and is not applied here",
+            "{}: spec.shardPatches is not applied here, so the real pods will differ",
             context.origin
         ));
     }

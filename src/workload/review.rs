@@ -16,7 +16,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
     if version.text()? != "admission.k8s.io/v1" {
         return Err(version.refused("admission.k8s.io/v1"));
     }
-    let request = document.need("request", "an AdmissionReview that asks has one; this may be an answer")?;
+    let request = document.need("request", "this AdmissionReview has no request; it may be a response")?;
     let need = |key| {
         let text = request.text_field(key)?;
         text.ok_or_else(|| request.missing(key, "an AdmissionReview's request has it"))
@@ -51,13 +51,13 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
         let what = [Some(resource), subresource].into_iter().flatten().collect::<Vec<_>>().join("/");
         let dot = if group.is_empty() { "" } else { "." };
         let note = format!(
-            "{origin} is about {} of {what}{dot}{group}, and only the CREATE of pods is decided on",
+            "{origin} is a {} of {what}{dot}{group}; only CREATE of pods is decided on",
             review.operation
         );
         return Ok(Found::Passed(Passed { origin, note, review: Some(review) }));
     }
 
-    let object = request.need("object", "the pod to create belongs there")?;
+    let object = request.need("object", "set the pod to create")?;
     object.object()?;
     let origin = Origin { name: pod_name(object.value(), origin.name), ..origin };
     let pod = object.value().clone();

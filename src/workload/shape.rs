@@ -9,7 +9,7 @@ pub struct Error {
     /// The JSON path in the document, `$.spec.template.spec`; with the name of the SandboxTemplate in front where that is
     /// the one at fault.
     pub path: String,
-    /// What is wrong there, and the mend.
+    /// What is wrong there, and the fix.
     pub problem: Problem,
 }
 
@@ -18,13 +18,13 @@ pub struct Error {
 #[non_exhaustive]
 pub enum Problem {
     /// The field is not there, or null.
-    #[error("missing; {mend}")]
+    #[error("missing; {fix}")]
     Missing {
         /// What belongs there.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// The field is of another type.
-    #[error("must be {expected}, is {found}{}", if *quote { "; quote it" } else { "" })]
+    #[error("must be {expected}, not {found}{}", if *quote { "; quote it" } else { "" })]
     Type {
         /// The type that it must have.
         expected: &'static str,
@@ -42,7 +42,7 @@ pub enum Problem {
         found: String,
     },
     /// A SandboxTemplate that is referred to is not in the input.
-    #[error("the SandboxTemplate {namespace}/{name} is not in the input; give its manifest too")]
+    #[error("SandboxTemplate {namespace}/{name} is not in the input; pass its manifest too")]
     NoTemplate {
         /// The namespace of the referring object.
         namespace: String,
@@ -107,8 +107,8 @@ impl<'a> Node<'a> {
         Error { path: self.path.clone(), problem }
     }
 
-    pub(super) fn missing(&self, key: &str, mend: &'static str) -> Error {
-        Error { path: self.child(key), problem: Problem::Missing { mend } }
+    pub(super) fn missing(&self, key: &str, fix: &'static str) -> Error {
+        Error { path: self.child(key), problem: Problem::Missing { fix } }
     }
 
     pub(super) fn refused(&self, expected: &'static str) -> Error {
@@ -145,8 +145,8 @@ impl<'a> Node<'a> {
         Ok(value.map(|value| Node { value, path: self.child(key) }))
     }
 
-    pub(super) fn need(&self, key: &str, mend: &'static str) -> Result<Node<'a>, Error> {
-        self.field(key)?.ok_or_else(|| self.missing(key, mend))
+    pub(super) fn need(&self, key: &str, fix: &'static str) -> Result<Node<'a>, Error> {
+        self.field(key)?.ok_or_else(|| self.missing(key, fix))
     }
 
     /// A text field; the empty string is absent, as it is to the API server.

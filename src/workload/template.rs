@@ -17,7 +17,7 @@ pub(super) struct Name {
 impl Name {
     /// The name of a document's object.
     pub(super) fn of(document: &Node<'_>) -> Result<Self, Error> {
-        let metadata = document.need("metadata", "an object has its name there")?;
+        let metadata = document.need("metadata", "an object needs metadata.name")?;
         if let Some(name) = metadata.text_field("name")? {
             return Ok(Self { text: name.to_owned(), prefix: None });
         }
@@ -48,7 +48,7 @@ pub(super) struct Draft {
     pub(super) owner: Option<Value>,
     pub(super) finalizers: Vec<Value>,
     pub(super) spec: Map<String, Value>,
-    /// Whether the template has labels at all, be they none.
+    /// Whether the template has a labels field, even an empty one.
     pub(super) has_labels: bool,
 }
 
@@ -66,7 +66,7 @@ impl Draft {
                 draft.finalizers.push(finalizer.text()?.into());
             }
         }
-        let spec = template.need("spec", "a pod template has the pod's spec there")?;
+        let spec = template.need("spec", "a pod template needs the pod's spec")?;
         for container in spec.need("containers", "a pod has at least one container")?.list()? {
             container.object()?;
         }
@@ -156,7 +156,7 @@ pub(super) enum Claims {
 pub(super) fn add_claims(draft: &mut Draft, spec: &Node<'_>, pod: &str, how: &Claims) -> Result<(), Error> {
     let mut claimed = Vec::new();
     for claim in spec.list_field("volumeClaimTemplates")? {
-        let metadata = claim.need("metadata", "a claim template has its name there")?;
+        let metadata = claim.need("metadata", "a claim template needs metadata.name")?;
         let name = metadata.text_field("name")?.ok_or_else(|| {
             metadata.missing("name", "the claim's name is made of it, and mounts refer to it")
         })?;

@@ -148,7 +148,7 @@ items:
     assert_eq!(first.origin.to_string(), "Pod a (items[0])");
     assert_eq!(
         found[1].as_ref().unwrap_err().to_string(),
-        "$.items[1].spec.template: missing; a workload has its pod template there"
+        "$.items[1].spec.template: missing; a workload needs spec.template"
     );
     let Ok(Found::Passed(third)) = &found[2] else { panic!() };
     assert_eq!(third.note, "ConfigMap c (items[2]) is no pod and no template of one that is known here");
@@ -222,7 +222,7 @@ fn a_review_of_anything_but_a_new_pod_is_passed_over(
 #[case("/request/operation", json!(1), "$.request.operation: must be a string, is a number; quote it")]
 #[case("/request/resource", json!(null), "$.request.resource: missing; an AdmissionReview's request has it")]
 #[case("/request/resource/resource", json!(null), "$.request.resource.resource: missing; for pods it is \"pods\"")]
-#[case("/request/object", json!(null), "$.request.object: missing; the pod to create belongs there")]
+#[case("/request/object", json!(null), "$.request.object: missing; set the pod to create")]
 #[case("/request/object", json!("x"), "$.request.object: must be an object, is a string")]
 #[case("/request/dryRun", json!("x"), "$.request.dryRun: must be true or false, is \"x\"")]
 #[case("/request/userInfo", json!(true), "$.request.userInfo: must be an object, is a boolean")]
@@ -275,14 +275,14 @@ fn kinds_that_make_no_pods_are_passed_over(
 #[case("[1]", "$: must be an object, is a list")]
 #[case("{apiVersion: 1, kind: Pod}", "$.apiVersion: must be a string, is a number; quote it")]
 #[case("{apiVersion: v1, kind: Pod, metadata: []}", "$.metadata: must be an object, is a list")]
-#[case("{apiVersion: v1, kind: List}", "$.items: missing; a list has its objects there")]
+#[case("{apiVersion: v1, kind: List}", "$.items: missing; a List needs items")]
 #[case("{apiVersion: v1, kind: List, items: {}}", "$.items: must be a list, is an object")]
 fn a_document_that_is_no_manifest_is_an_error(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(error(text), expected);
 }
 
 #[rstest]
-#[case("{}", "$.spec.template.spec: missing; a pod template has the pod's spec there")]
+#[case("{}", "$.spec.template.spec: missing; a pod template needs the pod's spec")]
 #[case("[]", "$.spec.template: must be an object, is a list")]
 #[case("{spec: x}", "$.spec.template.spec: must be an object, is a string")]
 #[case("{spec: {}}", "$.spec.template.spec.containers: missing; a pod has at least one container")]
@@ -332,8 +332,8 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
 
 #[rstest]
 #[case("metadata: {}, spec: {}", "$.metadata.name: missing; the pod's name is made of it")]
-#[case("spec: {}", "$.metadata: missing; an object has its name there")]
-#[case("metadata: {name: x}", "$.spec: missing; a SandboxSet has its template there")]
+#[case("spec: {}", "$.metadata: missing; an object needs metadata.name")]
+#[case("metadata: {name: x}", "$.spec: missing; a SandboxSet needs spec.template")]
 #[case(
     "metadata: {name: x}, spec: {runtimes: csi, template: @}",
     "$.spec.runtimes: must be a list, is a string"
@@ -344,15 +344,15 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
 )]
 #[case(
     "metadata: {name: x}, spec: {runtimes: [{}], template: @}",
-    "$.spec.runtimes[0].name: missing; the name of a runtime belongs there"
+    "$.spec.runtimes[0].name: missing; set the name of a runtime"
 )]
 #[case(
     "metadata: {name: x}, spec: {volumeClaimTemplates: [{}], template: @}",
-    "$.spec.volumeClaimTemplates[0].metadata: missing; a claim template has its name there"
+    "$.spec.volumeClaimTemplates[0].metadata: missing; a claim template needs metadata.name"
 )]
 #[case(
     "metadata: {name: x}, spec: {templateRef: {}}",
-    "$.spec.templateRef.name: missing; the name of a SandboxTemplate belongs there"
+    "$.spec.templateRef.name: missing; set the name of a SandboxTemplate"
 )]
 #[case(
     "metadata: {name: x}, spec: {templateRef: {name: python}}",
@@ -381,7 +381,7 @@ items:
 ";
     assert_eq!(
         error(text),
-        "SandboxTemplate python: $.spec.template.spec: missing; a pod template has the pod's spec there"
+        "SandboxTemplate python: $.spec.template.spec: missing; a pod template needs the pod's spec"
     );
 }
 

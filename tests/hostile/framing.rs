@@ -13,7 +13,7 @@ use crate::{
     verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict},
 };
 
-const BROKEN: &[&str] = &["400 the request's body ended early or is badly framed"];
+const BROKEN: &[&str] = &["400 the request body is truncated or badly framed"];
 
 /// From the HTTP library, which tells by the status alone.
 const BARE: &[&str] = &["400"];

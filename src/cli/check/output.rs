@@ -97,7 +97,11 @@ fn runtime(runtime: &RuntimeReport) -> Vec<Cell> {
             if restricted_by.is_empty() { Cell::coloured(text, YELLOW) } else { Cell::plain(text) }
         }
     };
-    vec![Cell::plain(name), Cell::plain(revision.as_deref().unwrap_or("(needs the region)")), privileged]
+    vec![
+        Cell::plain(name),
+        Cell::plain(revision.as_deref().unwrap_or("(unknown until --region-id is set)")),
+        privileged,
+    ]
 }
 
 fn runtime_json(runtime: &RuntimeReport) -> Value {
@@ -109,12 +113,9 @@ fn replayed(replay: &Replay, colours: bool) -> String {
     let Replay { against, pods, different, .. } = replay;
     let now_denied = replay.now_denied();
     let mut out = format!(
-        "Compared with {against} over {pods} sandbox {}: {} a different result, {} would now be denied.\n",
+        "Replayed {pods} sandbox {} against {against}: {} would change, {} newly denied.\n",
         if *pods == 1 { "pod" } else { "pods" },
-        match different.len() {
-            1 => "1 gets".to_owned(),
-            count => format!("{count} get"),
-        },
+        different.len(),
         now_denied,
     );
     for pod in different {

@@ -60,7 +60,7 @@ impl Replay {
         self.different.iter().filter(|pod| pod.now_denied()).count()
     }
 
-    /// Replays one pod; one that is no sandbox pod does not count.
+    /// Replays one pod; other pods do not count.
     pub(super) async fn add(
         &mut self,
         place: &str,

@@ -43,20 +43,22 @@ pub(super) fn explain(
             });
             let labels: Vec<String> =
                 known.chain(settings.rules.pod_labels.iter().map(ToString::to_string)).collect();
-            notes.push(format!("It has no sandbox label; one of these would count: {}.", labels.join(", ")));
+            notes.push(format!("No sandbox label found. Expected one of: {}.", labels.join(", ")));
         }
-        Outcome::Passed(why) => notes.push(format!("Nothing is injected: {}.", why.as_str())),
+        Outcome::Passed(why) => notes.push(format!("Nothing injected: {}.", why.as_str())),
         Outcome::Denied(denied) => notes.extend(denied.lines()),
         // The mark is no item that a runtime asks for.
         Outcome::Injected(_) if operations(verdict).contains("sandbox-injector.io") => {
-            notes.push(format!("It is marked by the annotation {STATUS_ANNOTATION}."));
+            notes.push(format!("Adds the annotation {STATUS_ANNOTATION}."));
         }
         Outcome::Injected(_) => {}
     }
     let privileged = verdict.runtimes.iter().any(|runtime| !runtime.privileged.is_empty());
     let known_creator = creator.is_some() || subject.review.is_some();
     if privileged && !settings.policy.creators.is_empty() && !known_creator {
-        notes.push("Not checked: --privileged-creators, as nobody said who creates it (--as).".to_owned());
+        notes.push(
+            "--privileged-creators was not checked; pass --as USER to simulate the creator.".to_owned(),
+        );
     }
     // The engine decides list by list; a reader asks runtime by runtime.
     let mut decisions: Vec<_> = verdict.decisions().iter().collect();

@@ -65,7 +65,7 @@ impl State {
 }
 
 impl Comparison<'_> {
-    /// Compares one pod; `None` when it is no sandbox pod and bears no mark.
+    /// Compares one pod; `None` when it is not a sandbox pod and carries no mark.
     pub(super) async fn compare(&self, place: &str, subject: &Subject) -> Result<Option<Found>, Failure> {
         let marked = mark(&subject.pod);
         if marked.is_none() && !self.settings.rules.may_be_sandbox(&subject.pod.to_string()) {

@@ -38,7 +38,7 @@ pub(super) fn check(checked: &mut Checked) {
     findings.extend(volumes(&checked.runtimes));
     let has = |name: &str| checked.runtimes.iter().any(|(key, _)| key == name);
     if has("csi") && !has("agent-runtime") {
-        let message = "mounts at run time need agent-runtime, which is not configured; add it";
+        let message = "csi mounts are requested through agent-runtime, which is not configured; add it";
         findings.push(Finding::new(Code::CsiAlone, "csi", "$", message));
     }
     checked.findings.append(&mut findings);
@@ -52,7 +52,7 @@ fn disagreements(runtimes: &[(String, Value)]) -> Vec<Finding> {
         if let Some(other) = earlier.iter().find(|other| claim.disagrees_with(other)) {
             let (kind, name) = &claim.place;
             let message = format!(
-                "the {kind} {name:?} is another one than that of runtime {} ({}); a pod that asks for both is denied or keeps the first",
+                "{kind} {name:?} differs from the one in runtime {} ({}); a pod that requests both is denied or keeps the first",
                 other.runtime, other.path
             );
             findings.push(Finding::new(Code::Disagreement, claim.runtime, &claim.path, message));
@@ -139,7 +139,7 @@ fn volumes(runtimes: &[(String, Value)]) -> Vec<Finding> {
                     let Some((owner, volume)) = own.or(owners.first()) else { continue };
                     if own.is_none() {
                         let message = format!(
-                            "the volume {name:?} comes from runtime {owner} alone; a pod must ask for both"
+                            "volume {name:?} is defined only in runtime {owner}; define it here too, or pods must request both runtimes"
                         );
                         findings.push(Finding::new(
                             Code::BorrowedVolume,
@@ -149,8 +149,9 @@ fn volumes(runtimes: &[(String, Value)]) -> Vec<Finding> {
                         ));
                     }
                     if is_main && !volume["hostPath"].is_null() {
-                        let message =
-                            "mounts a hostPath into the main container; all sandboxes of a node share it";
+                        let message = format!(
+                            "mounts hostPath volume {name:?} into the main container; every sandbox on the node shares it"
+                        );
                         findings.push(Finding::new(Code::HostPathInMain, key, path, message));
                     }
                 }

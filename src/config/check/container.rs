@@ -63,7 +63,7 @@ impl Check<'_> {
         for (field, value) in value.as_object().into_iter().flatten() {
             let at = field_path(path, field);
             if !object.has(field) && is_set(value) && !reported.contains(&at) {
-                let message = format!("is not injected; {}. Remove it", object.holds());
+                let message = format!("is not injected and would be ignored; {}. Remove it", object.holds());
                 self.found(Code::UnsupportedField, at, message);
             }
         }
@@ -79,7 +79,7 @@ impl Check<'_> {
             Value::String(image) => {
                 if let Some(placeholder) = placeholder(image) {
                     let message = format!(
-                        "still holds {placeholder}, which nothing replaces; write what it stands for"
+                        "contains the placeholder {placeholder}, which is never replaced; write the actual value"
                     );
                     self.found(Code::ImagePlaceholder, format!("{path}.image"), message);
                 }
@@ -99,7 +99,7 @@ impl Check<'_> {
                     self.found(
                         Code::InvalidName,
                         at,
-                        format!("{name:?} is no name of a variable; use printable ASCII without '='"),
+                        format!("{name:?} is not a valid variable name; use printable ASCII without '='"),
                     );
                 }
                 name => self.unique(&mut seen, name, &at, "variable"),
@@ -122,8 +122,8 @@ impl Check<'_> {
             };
             let why = match mount_path {
                 path if !path.starts_with('/') => Some("is not absolute"),
-                path if path.contains(':') => Some("holds ':'"),
-                path if path.split('/').any(|part| part == "..") => Some("holds '..'"),
+                path if path.contains(':') => Some("contains ':'"),
+                path if path.split('/').any(|part| part == "..") => Some("contains '..'"),
                 _ => None,
             };
             if let Some(why) = why {
@@ -157,7 +157,7 @@ impl Check<'_> {
         if handlers.len() != 1 {
             let message = match handlers.len() {
                 0 => "has no handler; add exec, or remove the hook".to_owned(),
-                _ => format!("has the handlers {}; a hook has one", handlers.join(" and ")),
+                _ => format!("has several handlers ({}); a hook may have only one", handlers.join(" and ")),
             };
             self.found(Code::HookHandlers, path, message);
         } else if handlers == ["exec"] && list(&hook["exec"], "command").is_empty() {

@@ -27,23 +27,23 @@ pub(super) fn check_label(key: &str, value: &str) -> Result<(), String> {
     if value.is_empty() || is_qualified(value) {
         return Ok(());
     }
-    Err("is no valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends".to_owned())
+    Err("is not a valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends".to_owned())
 }
 
 /// An annotation's key; any value is one.
 pub(super) fn check_annotation(key: &str, _value: &str) -> Result<(), String> {
     if key == crate::pod::DEFAULT_CONTAINER {
-        return Err(
-            "says which container is main, which is the pod's to say; set mainContainer.name instead"
-                .to_owned(),
-        );
+        return Err("selects the main container, which only the pod may do; set mainContainer.name instead"
+            .to_owned());
     }
     check_key(key)
 }
 
 fn check_key(key: &str) -> Result<(), String> {
     if key.starts_with("sandbox-injector.io/") {
-        return Err("keys under sandbox-injector.io/ are the injector's own; remove it".to_owned());
+        return Err(
+            "keys under sandbox-injector.io/ are reserved for the injector; remove this one".to_owned()
+        );
     }
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -52,7 +52,7 @@ fn check_key(key: &str) -> Result<(), String> {
     if is_qualified(name) && prefix.is_none_or(is_dns_subdomain) {
         return Ok(());
     }
-    Err("is no valid key; use a name of at most 63 letters, digits, '-', '_' and '.', with a DNS name and '/' before it if you like".to_owned())
+    Err("is not a valid key; use a name of at most 63 letters, digits, '-', '_' and '.', optionally prefixed with a DNS name and '/'".to_owned())
 }
 
 fn is_qualified(name: &str) -> bool {

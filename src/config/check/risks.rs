@@ -1,4 +1,4 @@
-//! What works and will surprise somebody: the warnings about one runtime.
+//! What works but may surprise: the warnings about one runtime.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ impl Check<'_> {
         let why = why_privileged(value);
         if !why.is_empty() {
             let message = format!(
-                "is privileged: {}; --privileged-namespaces and --privileged-creators say who may ask for it",
+                "runtime is privileged ({}); restrict it with --privileged-namespaces and --privileged-creators",
                 why.join(", ")
             );
             self.found(Code::Privileged, "$", message);
@@ -60,19 +60,24 @@ impl Check<'_> {
 
     fn container_risks(&mut self, container: &Value, list_name: &str, path: &str) {
         if list_name != "containers" && container["restartPolicy"] != "Always" {
-            let message = "is no sidecar without restartPolicy: Always; the pod waits until it has ended";
+            let message = "is not a sidecar unless restartPolicy is Always; the pod will wait for it to exit";
             self.found(Code::RestartPolicy, format!("{path}.restartPolicy"), message);
         }
         if let Some(image) = container["image"].as_str().filter(|image| !image.is_empty()) {
             let path = format!("{path}.image");
             if is_floating(image) {
-                let message = format!("{image:?} has no fixed tag; what runs can change from pod to pod");
+                let message =
+                    format!("{image:?} is not pinned to a tag or digest, so pods may run different versions");
                 self.found(Code::FloatingImage, &path, message);
             }
             let (old, new) = OLD_CSI_AGENT;
             let untouched = image.split('@').next().unwrap_or(image);
             if untouched.rsplit('/').next() == Some(old) {
-                self.found(Code::OldCsiAgent, &path, format!("is known to time out (504); use {new}"));
+                self.found(
+                    Code::OldCsiAgent,
+                    &path,
+                    format!("image {image:?} is known to time out (504); use {new}"),
+                );
             }
         }
         let ignored =
@@ -80,7 +85,7 @@ impl Check<'_> {
         let limited = container["resources"]["limits"].as_object().is_some_and(|limits| !limits.is_empty());
         if !ignored && !limited {
             let message =
-                format!("has neither limits nor {IGNORE_RESOURCE}=true; it can take what the sandbox needs");
+                format!("has no resource limits (and no {IGNORE_RESOURCE}=true); it can starve the sandbox");
             self.found(Code::NoLimits, format!("{path}.resources"), message);
         }
         for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
@@ -91,7 +96,7 @@ impl Check<'_> {
     fn trailing_slash(&mut self, mount: &Value, path: &str) {
         let mount_path = mount["mountPath"].as_str().unwrap_or_default();
         if mount_path.len() > 1 && mount_path.ends_with('/') {
-            let message = format!("{mount_path:?} ends in a slash; leave it out");
+            let message = format!("{mount_path:?} ends with a slash; remove it");
             self.found(Code::TrailingSlash, format!("{path}.mountPath"), message);
         }
     }
@@ -104,7 +109,11 @@ impl Check<'_> {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
         if on_cgroup_v1 && host["type"] == "Directory" {
-            let message = "is absent on nodes with cgroup v2, where pods then stay in ContainerCreating";
+            let (name, host_path) = (&volume["name"], &host["path"]);
+            let message = format!(
+                "hostPath {host_path} of volume {name} does not exist on cgroup v2 nodes, where pods hang in \
+                 ContainerCreating; use components/csi-cgroup-v2"
+            );
             self.found(Code::CgroupV1Path, format!("{path}.hostPath.path"), message);
         }
     }
@@ -117,7 +126,7 @@ impl Check<'_> {
                 continue;
             };
             if !literal.is_empty() && literal != region.as_str() {
-                let message = format!("is {literal:?} and the region is {region}; write <region-id>");
+                let message = format!("is {literal:?}, but the region is {region}; use <region-id>");
                 self.found(Code::LiteralRegion, format!("{path}.env[{index}].value"), message);
             }
         }
@@ -128,7 +137,11 @@ impl Check<'_> {
             Value::String(text) => {
                 // In a container's image it is an error, and reported there.
                 if let Some(found) = placeholder(text).filter(|_| !is_image(path)) {
-                    self.found(Code::Placeholder, path, format!("holds {found}, which nothing replaces"));
+                    self.found(
+                        Code::Placeholder,
+                        path,
+                        format!("contains the placeholder {found}, which is never replaced"),
+                    );
                 }
             }
             Value::Array(items) => {

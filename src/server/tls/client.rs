@@ -41,13 +41,13 @@ impl ClientAuthority {
         let pem = fs::read(file).map_err(|error| TlsError::Read {
             file: name(),
             reason: error.to_string(),
-            mend: "give --client-ca a PEM file with the authority of the clients",
+            fix: "--client-ca must be a PEM file with the clients' CA certificate",
         })?;
         let unusable = |reason: String| TlsError::Unusable { file: name(), reason };
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unusable(format!("not an authority: {error}")))?;
+            roots.add(certificate).map_err(|error| unusable(format!("not a CA certificate: {error}")))?;
         }
         if roots.is_empty() {
             return Err(TlsError::Missing { file: name(), wanted: "certificate" });
@@ -61,7 +61,7 @@ impl ClientAuthority {
 
 /// The names of a client, none of which is allowed. They are in the log: an authority of ours has signed them.
 #[derive(Debug, thiserror::Error)]
-#[error("its names {0:?} are none of --client-allowed-name")]
+#[error("none of its names {0:?} is in --client-allowed-name")]
 struct NotAllowed(Vec<String>);
 
 // === impl AllowedNames ===

@@ -39,7 +39,7 @@ impl Pair {
             fs::read(root.join(name)).map_err(|error| TlsError::Read {
                 file: directory.join(name).display().to_string(),
                 reason: error.to_string(),
-                mend: MEND,
+                fix: MEND,
             })
         };
         let (certificate, key) = (read("tls.crt")?, read("tls.key")?);
