@@ -7,17 +7,19 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies alone: this layer is rebuilt only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+COPY engine/Cargo.toml engine/
+RUN mkdir src engine/src \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs \
+ && touch src/lib.rs engine/src/lib.rs \
  && mkdir -p benches examples && touch benches/review.rs examples/floor.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
- && rm -r src
+ && rm -r src engine/src
 
+COPY engine/src engine/src
 COPY src src
 COPY manifests/components/default-config manifests/components/default-config
 # The stand-ins above are newer than the sources, so cargo has to be told that they changed.
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs engine/src/lib.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
  && cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/sandbox-injector" /sandbox-injector
 

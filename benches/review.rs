@@ -8,16 +8,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot start should panic")]
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sandbox_injector::config::Config;
-use sandbox_injector::config::source::Source;
-use sandbox_injector::review::{self, verdict::Settings};
-use sandbox_injector::runtimes::NoLookups;
+use engine::budget::Budget;
+use engine::config::Config;
+use engine::review::decide::Settings;
+use engine::review::decode::decode;
+use engine::review::respond;
+use sandbox_injector::source::Source;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 fn recorded(name: &str) -> Vec<u8> {
     // As the API server sends it: compact.
@@ -63,15 +63,12 @@ fn injected(config: &Config) -> Vec<u8> {
 }
 
 fn answer(body: &[u8], config: &Config) -> Vec<u8> {
-    let deadline = Instant::now() + Duration::from_secs(5);
     let settings = Settings::default();
-    let reviewed = std::pin::pin!(review::mutate(body, config, &settings, &NoLookups, deadline));
-    // Without look-ups there is nothing to wait for.
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match reviewed.poll(&mut context) {
-        std::task::Poll::Ready(answer) => answer.unwrap().body,
-        std::task::Poll::Pending => unreachable!(),
-    }
+    let review = decode(body).unwrap();
+    let mut budget = Budget::unlimited();
+    let progress = review.decide(config, &settings, &mut budget);
+    let verdict = progress.finish(&mut budget, |_| unreachable!("look-ups are off"));
+    respond::write(review.envelope().uid, &verdict, false)
 }
 
 fn reviews(criterion: &mut Criterion) {

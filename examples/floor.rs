@@ -13,9 +13,17 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use clap::Parser;
-use sandbox_injector::metrics::{Metrics, Outcome};
-use sandbox_injector::server::tls::{Identity, Tls};
-use sandbox_injector::server::{Admission, Limits, Options, Readiness, Reply, Server, Shutdown};
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::metrics::Outcome;
+use sandbox_injector::server::Admission;
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Options;
+use sandbox_injector::server::Readiness;
+use sandbox_injector::server::Reply;
+use sandbox_injector::server::Server;
+use sandbox_injector::server::Shutdown;
+use sandbox_injector::tls::Identity;
+use sandbox_injector::tls::Tls;
 use tokio::time::Instant;
 
 #[derive(Parser)]

@@ -1,7 +1,7 @@
 //! What is asked of a cluster: declared runtimes, the configuration's ConfigMap, the node's region.
 //!
 //! [`connect`] decides whether there is a cluster to ask and makes the one client. [`lookups`] answers the questions
-//! of [`crate::runtimes`] about a pod's owner, [`config_map`] and [`region`] feed [`crate::config::store`], and
+//! of [`engine::runtimes`] about a pod's owner, [`config_map`] and [`region`] feed [`crate::serve::store`], and
 //! [`reach`] holds back readiness until the API server has answered once.
 //!
 //! All of it only reads, and keeps no object: there is no informer to warm up and none that could be behind, and the
@@ -33,6 +33,8 @@ mod objects;
 pub mod pods;
 pub mod reach;
 pub mod region;
+mod settle;
 
 pub use connect::Access;
 pub use lookups::Lookups;
+pub use settle::settle;

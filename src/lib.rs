@@ -38,29 +38,14 @@
 //! | 1 | [`watch`], [`readiness`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; gates; counters; logging; certificates |
 
 pub mod certs;
-pub mod chain;
-pub mod changes;
 pub mod cli;
 pub mod cluster;
-pub mod config;
 pub mod duration;
-pub mod inject;
 pub mod metrics;
-pub mod normal;
-pub mod patch;
-pub mod pattern;
-pub mod pod;
-pub mod policy;
-pub mod printable;
-pub mod quantity;
 pub mod readiness;
-pub mod review;
-pub mod runtimes;
+pub mod serve;
 pub mod server;
+pub mod source;
 pub mod telemetry;
-pub mod uninject;
-pub mod validate;
+pub mod tls;
 pub mod watch;
-pub mod webhook;
-pub mod workload;
-pub mod yaml;

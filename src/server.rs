@@ -18,7 +18,6 @@ mod reply;
 mod routes;
 pub mod shutdown;
 mod throttle;
-pub mod tls;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -34,11 +33,11 @@ use tokio_rustls::TlsAcceptor;
 use self::{
     listener::{Kind, Listener},
     registry::{Registry, Stage},
-    tls::Tls,
 };
 pub use self::{reply::Reply, shutdown::Shutdown};
 use crate::metrics::Metrics;
 pub use crate::readiness::Readiness;
+use crate::tls::Tls;
 
 /// The webhook as the server sees it.
 pub trait Admission: Send + Sync + 'static {

@@ -2,19 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 #![allow(clippy::print_stdout, reason = "the figures are worth seeing")]
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-
 use allocation_counter::AllocationInfo;
+use engine::budget::Budget;
+use engine::config::Config;
+use engine::review::decide::Settings;
+use engine::review::decode::decode;
+use engine::review::respond;
 use rstest::rstest;
-use sandbox_injector::config::Config;
-use sandbox_injector::config::source::Source;
-use sandbox_injector::review;
-use sandbox_injector::review::verdict::Settings;
-use sandbox_injector::runtimes::NoLookups;
+use sandbox_injector::source::Source;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 /// A recorded review, compact as the API server sends it.
 fn recorded(name: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
@@ -33,14 +29,13 @@ fn embedded() -> Config {
 /// What one answer allocates, the answer itself included, and the answer.
 fn measured(body: &[u8], config: &Config) -> (AllocationInfo, Vec<u8>) {
     let settings = Settings::default();
-    let deadline = Instant::now() + Duration::from_secs(5);
     let mut answer = Vec::new();
     let used = allocation_counter::measure(|| {
-        let reviewed = pin!(review::mutate(body, config, &settings, &NoLookups, deadline));
-        let Poll::Ready(Ok(answered)) = reviewed.poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("without look-ups there is nothing to wait for");
-        };
-        answer = answered.body;
+        let review = decode(body).unwrap();
+        let mut budget = Budget::unlimited();
+        let progress = review.decide(config, &settings, &mut budget);
+        let verdict = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+        answer = respond::write(review.envelope().uid, &verdict, false);
     });
     (used, answer)
 }

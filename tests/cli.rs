@@ -106,7 +106,7 @@ fn yaml_and_json_show_the_pods_after() {
     let list: Value = serde_json::from_slice(&many.stdout).unwrap();
     assert_eq!((list["kind"].as_str(), list["items"].as_array().unwrap().len()), (Some("List"), 2));
     let yaml = stdout(&dry_run(&["-f", SEVERAL, "-o", "yaml"]));
-    let documents = sandbox_injector::yaml::documents(&yaml);
+    let documents = engine::yaml::documents(&yaml);
     let pods: Vec<&Value> = documents.iter().map(|document| &document.as_ref().unwrap().value).collect();
     assert_eq!(pods.len(), 2);
     assert_eq!(*pods[0], list["items"][0]);

@@ -8,18 +8,25 @@ mod support;
 use std::{io::Write, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use engine::review::decide::Settings;
+use engine::runtimes::LookupError;
+use engine::runtimes::Question;
 use hyper::Request;
 use kube::Client;
-use sandbox_injector::{
-    cluster::{Lookups, config_map, reach::reach, region},
-    config::store::Store,
-    metrics::Metrics,
-    readiness::Readiness,
-    review::verdict::Settings,
-    runtimes::{Lookup, LookupError, Question},
-    server::{Limits, Options, Server, Shutdown, tls::Identity, tls::Tls},
-    webhook::Webhook,
-};
+use sandbox_injector::cluster::Lookups;
+use sandbox_injector::cluster::config_map;
+use sandbox_injector::cluster::reach::reach;
+use sandbox_injector::cluster::region;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::readiness::Readiness;
+use sandbox_injector::serve::store::Store;
+use sandbox_injector::serve::webhook::Webhook;
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Options;
+use sandbox_injector::server::Server;
+use sandbox_injector::server::Shutdown;
+use sandbox_injector::tls::Identity;
+use sandbox_injector::tls::Tls;
 use serde_json::{Value, json};
 use support::{
     apiserver::{
@@ -153,7 +160,7 @@ async fn pods_are_injected(client: &Client, store: Arc<Store>) {
         Options { bind: local, metrics_bind: local, drain: Duration::ZERO, limits: Limits::default() };
     let server = Server::bind(options).await.unwrap();
     let url = format!("https://{}/mutate", server.https_address().unwrap());
-    let webhook = Webhook::new(store, Settings::default(), lookups(client), Arc::clone(&metrics));
+    let webhook = Webhook::new(store, Settings::default(), Some(lookups(client)), Arc::clone(&metrics));
     let (_trigger, shutdown) = Shutdown::manual();
     tokio::spawn(server.run(Arc::new(webhook), tls, metrics, readiness, shutdown));
 
@@ -211,7 +218,7 @@ async fn pods_are_injected(client: &Client, store: Arc<Store>) {
 
 /// Real authorization, which the test server does not have.
 async fn forbidden(powerless: Client) {
-    let Err(LookupError::Lasting(said)) = ask(&lookups(&powerless), "early", "uid").await else {
+    let Err(LookupError::Permanent(said)) = ask(&lookups(&powerless), "early", "uid").await else {
         panic!("not refused")
     };
     let rule = format!("grant get on sandboxes.agents.kruise.io in namespace {NAMESPACE} to nobody");
@@ -228,8 +235,9 @@ fn lookups(client: &Client) -> Lookups {
 }
 
 async fn ask(lookups: &Lookups, name: &str, uid: &str) -> Result<Option<Vec<String>>, LookupError> {
-    let question = Question::Sandbox { namespace: NAMESPACE, name, uid };
-    lookups.declared(question, Instant::now() + Duration::from_secs(5)).await
+    let question =
+        Question::Sandbox { namespace: NAMESPACE.to_owned(), name: name.to_owned(), uid: uid.to_owned() };
+    lookups.declared(&question, Instant::now() + Duration::from_secs(5)).await
 }
 
 fn typed(api_version: &str, kind: &str, metadata: Value) -> Value {

@@ -6,13 +6,12 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
+use engine::config::config_map::ConfigMapName;
 use rstest::rstest;
-use sandbox_injector::{
-    cluster::config_map,
-    config::{source::ConfigMapName, store::Store},
-    metrics::Metrics,
-    readiness::Readiness,
-};
+use sandbox_injector::cluster::config_map;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::readiness::Readiness;
+use sandbox_injector::serve::store::Store;
 use serde_json::{Value, json};
 use support::{
     apiserver::{ApiServer, Fault},

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
+use engine::runtimes::LookupError;
+use engine::runtimes::Question;
 use rstest::rstest;
-use sandbox_injector::{
-    cluster::{Lookups, reach::reach},
-    metrics::Metrics,
-    readiness::Readiness,
-    runtimes::{Lookup, LookupError, Question},
-};
+use sandbox_injector::cluster::Lookups;
+use sandbox_injector::cluster::reach::reach;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::readiness::Readiness;
 use serde_json::{Value, json};
 use support::{
     LONG,
@@ -56,13 +56,14 @@ impl Bench {
     }
 
     async fn within(&self, patience: Duration, name: &str, uid: &str) -> Answer {
-        let question = Question::Sandbox { namespace: NAMESPACE, name, uid };
-        self.lookups.declared(question, Instant::now() + patience).await
+        let question =
+            Question::Sandbox { namespace: NAMESPACE.to_owned(), name: name.to_owned(), uid: uid.to_owned() };
+        self.lookups.declared(&question, Instant::now() + patience).await
     }
 
     async fn sandbox_set(&self, name: &str) -> Answer {
-        let question = Question::SandboxSet { namespace: NAMESPACE, name };
-        self.lookups.declared(question, Instant::now() + PATIENCE).await
+        let question = Question::SandboxSet { namespace: NAMESPACE.to_owned(), name: name.to_owned() };
+        self.lookups.declared(&question, Instant::now() + PATIENCE).await
     }
 
     /// The queries of the GETs of Sandboxes so far.
@@ -214,7 +215,7 @@ async fn trouble_that_lasts_past_the_deadline_is_said_in_time(#[case] fault: Fau
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(fault);
     let begun = Instant::now();
-    let Err(LookupError::Passing(said)) = bench.within(Duration::from_millis(400), "a", UID).await else {
+    let Err(LookupError::Transient(said)) = bench.within(Duration::from_millis(400), "a", UID).await else {
         panic!("not passing")
     };
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -229,7 +230,7 @@ async fn an_api_server_that_is_down_is_passing_trouble_and_one_that_comes_back_a
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
     bench.server.stop().await;
-    let Err(LookupError::Passing(said)) = bench.within(Duration::from_millis(300), "a", UID).await else {
+    let Err(LookupError::Transient(said)) = bench.within(Duration::from_millis(300), "a", UID).await else {
         panic!("not passing")
     };
     assert!(said.contains("Connection refused"), "{said}");
@@ -250,7 +251,7 @@ async fn retry_after_is_obeyed_and_one_past_the_deadline_ends_it() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
     bench.server.fault(Fault::retry_after("/sandboxes/", 503, 30));
     let begun = Instant::now();
-    assert!(matches!(bench.sandbox("a", UID).await, Err(LookupError::Passing(_))));
+    assert!(matches!(bench.sandbox("a", UID).await, Err(LookupError::Transient(_))));
     assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
@@ -280,7 +281,7 @@ async fn lasting_trouble_is_said_at_once_with_its_mend(#[case] code: u16, #[case
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(Fault::status("/sandboxes/", code));
-    let Err(LookupError::Lasting(said)) = bench.sandbox("a", UID).await else { panic!("not lasting") };
+    let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else { panic!("not lasting") };
     assert!(said.starts_with("cannot look up the Sandbox default/a: ") && said.contains(mend), "{said}");
     assert_eq!(bench.queries().len(), 1);
     assert_eq!(bench.counted("refused"), 1.0);
@@ -300,7 +301,7 @@ async fn lasting_trouble_is_said_at_once_with_its_mend(#[case] code: u16, #[case
 async fn an_answer_without_sense_is_lasting_trouble(#[case] body: &str, #[case] place: &str) {
     let bench = Bench::new().await;
     bench.server.fault(Fault::body("/sandboxes/", body));
-    let Err(LookupError::Lasting(said)) = bench.sandbox("a", "1").await else { panic!("not lasting") };
+    let Err(LookupError::Permanent(said)) = bench.sandbox("a", "1").await else { panic!("not lasting") };
     assert!(said.contains("makes no sense") && said.contains(place), "{said}");
 }
 
@@ -346,7 +347,7 @@ async fn trouble_while_looking_for_a_kind_is_trouble() {
     bench.server.fault(Fault::status("/apis", 500));
     let answer =
         eventually("another look", async || bench.within(Duration::from_millis(400), "a", UID).await.err());
-    assert!(matches!(answer.await, LookupError::Passing(_)));
+    assert!(matches!(answer.await, LookupError::Transient(_)));
 }
 
 #[tokio::test]
@@ -370,7 +371,7 @@ async fn another_version_is_found_by_discovery() {
 async fn an_address_that_is_no_api_server_is_not_a_cluster_without_the_kind() {
     let bench = Bench::new().await;
     bench.server.fault(Fault::no_path("/"));
-    let Err(LookupError::Lasting(said)) = bench.sandbox("a", UID).await else { panic!("a silent nothing") };
+    let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else { panic!("a silent nothing") };
     assert!(said.contains("/apis of the API server makes no sense"), "{said}");
 }
 

@@ -6,12 +6,11 @@ mod support;
 
 use std::sync::Arc;
 
-use sandbox_injector::{
-    cluster::region,
-    config::store::{Store, Taken},
-    metrics::Metrics,
-    readiness::Readiness,
-};
+use sandbox_injector::cluster::region;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::readiness::Readiness;
+use sandbox_injector::serve::store::Store;
+use sandbox_injector::serve::store::Taken;
 use serde_json::{Value, json};
 use support::{
     apiserver::{ApiServer, Fault},

@@ -8,14 +8,17 @@ mod support;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use engine::budget::Budget;
+use engine::config::Config;
+use engine::review::decide::Settings;
+use engine::review::decode::decode;
+use engine::review::respond;
+use engine::runtimes::RUNTIMES_ANNOTATION;
 use rstest::rstest;
-use sandbox_injector::{
-    cluster::Lookups,
-    config::{Config, source::Source},
-    metrics::Metrics,
-    review::{self, verdict::Settings},
-    runtimes::RUNTIMES_ANNOTATION,
-};
+use sandbox_injector::cluster::Lookups;
+use sandbox_injector::cluster::settle;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::source::Source;
 use serde_json::{Value, json};
 use support::apiserver::{ApiServer, Fault};
 use tokio::time::Instant;
@@ -112,8 +115,14 @@ async fn decide(server: &ApiServer, config: &Config, review: &Value) -> Value {
     let lookups = Lookups::new(server.client().await, Arc::new(Metrics::new()));
     let deadline = Instant::now() + Duration::from_millis(1500);
     let body = review.to_string();
-    let answer = review::mutate(body.as_bytes(), config, &Settings::default(), &lookups, deadline).await;
-    let response: Value = serde_json::from_slice(&answer.unwrap().body).unwrap();
+    let mut settings = Settings::default();
+    settings.rules.lookups = true;
+    let review = decode(body.as_bytes()).unwrap();
+    let mut budget = Budget::unlimited();
+    let progress = review.decide(config, &settings, &mut budget);
+    let verdict = settle(progress, Some(&lookups), &mut budget, deadline).await;
+    let answer = respond::write(review.envelope().uid, &verdict, false);
+    let response: Value = serde_json::from_slice(&answer).unwrap();
     response["response"].clone()
 }
 

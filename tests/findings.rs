@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use engine::config::Config;
+use engine::config::config_map::Entries;
+use engine::config::finding::Code;
+use engine::config::finding::Finding;
+use engine::config::finding::Severity;
+use engine::config::lint::check;
+use engine::config::region::Region;
+use engine::yaml;
 use rstest::rstest;
-use sandbox_injector::config::Config;
-use sandbox_injector::config::check::check;
-use sandbox_injector::config::finding::{Code, Finding, Severity};
-use sandbox_injector::config::region::Region;
-use sandbox_injector::config::source::{Entries, Source};
-use sandbox_injector::yaml;
+use sandbox_injector::source::Source;
 
 const PAGE: &str = "docs/findings.md";
 

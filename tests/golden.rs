@@ -7,20 +7,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing case should say so")]
 
-mod engine;
+mod oracles;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::webhook::{Answered, apply, post, review};
-use sandbox_injector::config::Config;
-use sandbox_injector::config::finding::Code;
-use sandbox_injector::config::source::Source;
-use sandbox_injector::inject::OnConflict;
-use sandbox_injector::review::verdict::{Outcome, Settings};
-use sandbox_injector::yaml;
+use engine::config::Config;
+use engine::config::finding::Code;
+use engine::inject::OnConflict;
+use engine::review::decide::Outcome;
+use engine::review::decide::Settings;
+use engine::yaml;
+use oracles::webhook::{Answered, apply, post, review};
+use sandbox_injector::source::Source;
 use serde_json::Value;
 
 /// The files that a case may expect.

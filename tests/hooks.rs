@@ -3,17 +3,17 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing case should say so")]
 
-mod engine;
+mod oracles;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use engine::webhook::{apply, post, review};
+use engine::config::Config;
+use engine::review::decide::Settings;
+use oracles::webhook::{apply, post, review};
 use rstest::rstest;
-use sandbox_injector::config::Config;
-use sandbox_injector::review::verdict::Settings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

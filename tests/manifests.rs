@@ -23,10 +23,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use engine::pattern::Pattern;
 use objects::{COMPONENTS, Objects};
 use rstest::rstest;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use sandbox_injector::pattern::Pattern;
 use serde_json::{Map, Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -62,7 +62,7 @@ fn labels(object: &Value) -> &Map<String, Value> {
 fn every_file_is_yaml_that_kubectl_reads() {
     for directory in ["manifests", "certs"] {
         for file in objects::files(Path::new(directory)) {
-            for document in sandbox_injector::yaml::documents(&std::fs::read_to_string(&file).unwrap()) {
+            for document in engine::yaml::documents(&std::fs::read_to_string(&file).unwrap()) {
                 let document = document.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
                 assert!(document.value["kind"].is_string(), "{}", file.display());
             }

@@ -7,17 +7,17 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
-use sandbox_injector::config::Config;
-use sandbox_injector::config::source::Source;
-use sandbox_injector::pattern::Pattern;
-use sandbox_injector::policy::Policy;
-use sandbox_injector::review::mutate;
-use sandbox_injector::review::verdict::Settings;
-use sandbox_injector::runtimes::NoLookups;
-use sandbox_injector::yaml;
+use engine::budget::Budget;
+use engine::config::Config;
+use engine::pattern::Pattern;
+use engine::review::decide::Settings;
+use engine::review::decode::decode;
+use engine::review::respond;
+use engine::runtimes::privileged::Policy;
+use engine::yaml;
+use sandbox_injector::source::Source;
 use serde_json::{Value, json};
 use support::service::Service;
-use tokio::time::{Duration, Instant};
 
 const TENANTS: [&str; 3] = [
     "alice",
@@ -78,10 +78,13 @@ fn settings(namespaces: Vec<Pattern>, creators: Vec<Pattern>) -> Settings {
 async fn response(review: &Value, settings: &Settings) -> Value {
     let config =
         Config::load(&Source::Embedded.read().unwrap(), "cn-hangzhou".parse().ok().as_ref()).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
     let body = review.to_string();
-    let answer = mutate(body.as_bytes(), &config, settings, &NoLookups, deadline).await.unwrap();
-    let review: Value = serde_json::from_slice(&answer.body).unwrap();
+    let review = decode(body.as_bytes()).unwrap();
+    let mut budget = Budget::unlimited();
+    let progress = review.decide(&config, settings, &mut budget);
+    let verdict = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+    let answer = respond::write(review.envelope().uid, &verdict, settings.report_only);
+    let review: Value = serde_json::from_slice(&answer).unwrap();
     review["response"].clone()
 }
 

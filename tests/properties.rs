@@ -4,21 +4,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing case should say so")]
 
-mod engine;
+mod oracles;
 
 use std::fmt;
 
-use engine::apiserver::{Admission, returned};
-use engine::generate::{self, SECRET, Setup};
-use engine::model::{self, Runtime};
-use engine::oracle;
-use engine::webhook::{Answered, UID, apply, post, review};
+use engine::config::Config;
+use engine::inject::OnConflict;
+use engine::inject::decision::Action;
+use engine::review::decide::Outcome;
+use engine::review::decide::Settings;
+use engine::runtimes::DefaultRuntimes;
+use oracles::apiserver::{Admission, returned};
+use oracles::generate::{self, SECRET, Setup};
+use oracles::model::{self, Runtime};
+use oracles::oracle;
+use oracles::webhook::{Answered, UID, apply, post, review};
 use proptest::prelude::*;
-use sandbox_injector::config::Config;
-use sandbox_injector::inject::OnConflict;
-use sandbox_injector::inject::decision::Action;
-use sandbox_injector::review::verdict::{Outcome, Settings};
-use sandbox_injector::runtimes::DefaultRuntimes;
 use serde_json::{Value, json};
 
 /// A generated pod, and what is asked of a generated configuration.

@@ -14,10 +14,10 @@ use std::{
     time::Duration,
 };
 
-use sandbox_injector::{
-    certs::CertificateAndKey,
-    server::{Limits, Shutdown, Stopped},
-};
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Shutdown;
+use sandbox_injector::server::Stopped;
 use support::{
     LONG,
     certificates::authority,

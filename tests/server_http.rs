@@ -9,7 +9,9 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::{Request, StatusCode, body::Bytes};
 use rstest::rstest;
-use sandbox_injector::server::{Limits, Options, Server};
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Options;
+use sandbox_injector::server::Server;
 use support::{
     client::{get, post},
     server::Setup,

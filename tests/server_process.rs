@@ -13,11 +13,13 @@ use std::{
 };
 
 use rstest::rstest;
-use sandbox_injector::{
-    certs::CertificateAndKey,
-    server::{Limits, Shutdown, Stopped, tls::Identity},
-    telemetry::{self, LogFormat},
-};
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Shutdown;
+use sandbox_injector::server::Stopped;
+use sandbox_injector::telemetry;
+use sandbox_injector::telemetry::LogFormat;
+use sandbox_injector::tls::Identity;
 use support::{
     certificates::{authority, serving},
     client::{self, Client, get, post},

@@ -8,7 +8,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use rstest::rstest;
 use rustls::version::{TLS12, TLS13};
-use sandbox_injector::{certs::CertificateAndKey, server::tls::ClientAuth};
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::tls::ClientAuth;
 use support::{
     certificates::{authority, client as client_certificate, early, expired, valid},
     client::{self, Client, post},

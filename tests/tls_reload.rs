@@ -23,7 +23,8 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
-use sandbox_injector::{certs::CertificateAndKey, server::tls::Identity};
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::tls::Identity;
 use support::{
     certificates::{authority, der, early, expired, serving, serving_for_key, serving_valid},
     client::{self, Client},

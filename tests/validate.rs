@@ -4,12 +4,14 @@
 
 mod support;
 
+use engine::config::finding::Severity;
+use engine::config::lint::check;
+use engine::review::decide::Settings;
+use engine::review::validate::Answer;
+use engine::review::validate::Rules;
+use engine::review::validate::validate;
 use rstest::rstest;
-use sandbox_injector::config::check::check;
-use sandbox_injector::config::finding::Severity;
-use sandbox_injector::config::source::Source;
-use sandbox_injector::review::verdict::Settings;
-use sandbox_injector::validate::{Answer, Rules, validate};
+use sandbox_injector::source::Source;
 use serde_json::{Value, json};
 use support::service::Service;
 

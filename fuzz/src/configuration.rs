@@ -2,14 +2,16 @@
 
 use std::sync::LazyLock;
 
-use sandbox_injector::config::Config;
-use sandbox_injector::config::finding::{Finding, Severity};
-use sandbox_injector::config::region::Region;
-use sandbox_injector::config::source::{self, Entries};
-use sandbox_injector::inject::OnConflict;
-use sandbox_injector::review::verdict::Settings;
-use sandbox_injector::runtimes::DefaultRuntimes;
-use sandbox_injector::yaml;
+use engine::config::Config;
+use engine::config::config_map;
+use engine::config::config_map::Entries;
+use engine::config::finding::Finding;
+use engine::config::finding::Severity;
+use engine::config::region::Region;
+use engine::inject::OnConflict;
+use engine::review::decide::Settings;
+use engine::runtimes::DefaultRuntimes;
+use engine::yaml;
 use serde_json::{Value, json};
 
 use super::edge::Edge;
@@ -70,7 +72,7 @@ fn entries(text: &str) -> Entries {
         entries.dedup_by(|one, other| one.0 == other.0);
         return entries;
     }
-    let manifest = yaml::value(text).ok().and_then(|manifest| source::entries(&manifest).ok());
+    let manifest = yaml::value(text).ok().and_then(|manifest| config_map::entries(&manifest).ok());
     manifest.unwrap_or_else(|| vec![("tools".to_owned(), text.to_owned())])
 }
 

@@ -1,7 +1,12 @@
 //! The decoder of reviews beside a plain reading of the same JSON.
 
-use sandbox_injector::pod::Pod;
-use sandbox_injector::review::request::{Malformed, Request, Subject, decode, decode_raw};
+use engine::pod::Pod;
+use engine::review::decode::Malformed;
+use engine::review::decode::PodReview;
+use engine::review::decode::RawReview;
+use engine::review::decode::Subject;
+use engine::review::decode::decode;
+use engine::review::decode::decode_raw;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -18,15 +23,15 @@ pub fn review_decoder(data: &[u8]) {
             refused(&error);
             if let Ok(raw) = &raw {
                 // The only thing that a review of a pod needs and others do not.
-                assert!(raw.creates_pod() && raw.object.is_none(), "{error}");
+                assert!(raw.request.creates_pod() && raw.object.is_none(), "{error}");
             }
         }
-        Ok(subject) => {
+        Ok(review) => {
             assert!(json, "decoded what is no JSON");
             let raw = raw.expect("what can be decoded can be decoded raw");
-            same_as_raw(&subject, &raw);
+            same_as_raw(&review, &raw);
             if let Some(plain) = &plain {
-                same_as_plain(&subject, &plain["request"]);
+                same_as_plain(&review, &plain["request"]);
             }
         }
     }
@@ -40,50 +45,37 @@ fn refused(Malformed(reason): &Malformed) {
     assert!(!reason.is_empty() && reason.len() <= 256 && !reason.contains('\n'), "{reason:?}");
 }
 
-fn same_as_raw<T>(subject: &Subject<'_>, raw: &Request<'_, T>) {
-    let uid = match subject {
-        Subject::Other(uid) => {
-            assert!(!raw.creates_pod());
-            uid
-        }
-        Subject::Pod(request) => {
+fn same_as_raw(review: &PodReview<'_>, raw: &RawReview<'_>) {
+    let (request, raw) = (&review.request, &raw.request);
+    match &review.subject {
+        Subject::Other => assert!(!raw.creates_pod()),
+        Subject::Pod(_) => {
             assert!(request.creates_pod() && raw.creates_pod());
             assert_eq!(request.namespace(), raw.namespace());
-            &request.uid
         }
-        Subject::NoPod(request, error) => {
+        Subject::MalformedPod { object: _, error } => {
             assert!(request.creates_pod() && raw.creates_pod());
             assert!(!error.field.is_empty() && !error.reason.is_empty());
-            &request.uid
         }
-    };
-    assert_eq!(**uid, *raw.uid);
+    }
+    assert_eq!(*request.uid, *raw.uid);
 }
 
-fn same_as_plain(subject: &Subject<'_>, request: &Value) {
+fn same_as_plain(review: &PodReview<'_>, request: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let creates = text(&request["operation"]) == "CREATE"
         && text(&request["resource"]["resource"]) == "pods"
         && text(&request["resource"]["version"]) == "v1"
         && text(&request["resource"]["group"]).is_empty()
         && text(&request["subResource"]).is_empty();
-    match subject {
-        Subject::Other(uid) => {
-            assert_eq!(**uid, text(&request["uid"]));
-            assert!(!creates);
-        }
-        Subject::NoPod(found, _) => {
-            assert_eq!(*found.uid, text(&request["uid"]));
-            assert!(creates);
-        }
-        Subject::Pod(found) => {
-            assert_eq!(*found.uid, text(&request["uid"]));
-            assert!(creates);
-            assert_eq!(found.namespace(), text(&request["namespace"]));
-            let creator = found.user_info.username.as_deref().unwrap_or_default();
-            assert_eq!(creator, text(&request["userInfo"]["username"]));
-            same_pod(found.object.as_ref().expect("the object"), &request["object"]);
-        }
+    let found = &review.request;
+    assert_eq!(*found.uid, text(&request["uid"]));
+    assert_eq!(creates, !matches!(review.subject, Subject::Other));
+    if let Subject::Pod(pod) = &review.subject {
+        assert_eq!(found.namespace(), text(&request["namespace"]));
+        let creator = found.user_info.username.as_deref().unwrap_or_default();
+        assert_eq!(creator, text(&request["userInfo"]["username"]));
+        same_pod(pod, &request["object"]);
     }
 }
 

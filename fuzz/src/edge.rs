@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sandbox_injector::config::source::{Entries, Source};
-use sandbox_injector::config::store::{Store, Taken};
+use engine::config::config_map::Entries;
+use engine::review::decide::Settings;
 use sandbox_injector::metrics::Metrics;
-use sandbox_injector::review::verdict::Settings;
-use sandbox_injector::runtimes::NoLookups;
-use sandbox_injector::server::{Admission, Readiness, Reply};
-use sandbox_injector::webhook::Webhook;
+use sandbox_injector::serve::store::Store;
+use sandbox_injector::serve::store::Taken;
+use sandbox_injector::serve::webhook::Webhook;
+use sandbox_injector::server::Admission;
+use sandbox_injector::server::Readiness;
+use sandbox_injector::server::Reply;
+use sandbox_injector::source::Source;
 use serde_json::Value;
 
 /// The API server drops the rest of what is longer, or holds other characters.
@@ -25,7 +28,7 @@ const CAUSES: usize = 257;
 
 /// The webhook with a configuration in use.
 pub struct Edge {
-    webhook: Webhook<NoLookups>,
+    webhook: Webhook,
     report_only: bool,
     /// Bytes of the configuration.
     configured: usize,
@@ -65,7 +68,7 @@ impl Edge {
         let region = "cn-hangzhou".parse().expect("a region");
         let store = Store::new(Some(region), Arc::clone(&metrics), readiness.gate("configuration"));
         let taken = store.offer(Ok(entries));
-        let webhook = Webhook::new(Arc::new(store), settings, NoLookups, metrics);
+        let webhook = Webhook::new(Arc::new(store), settings, None, metrics);
         (taken == Taken::Loaded).then_some(Self { webhook, report_only, configured, runtimes })
     }
 

@@ -2,7 +2,7 @@
 //! now and then something stands where nobody expects it.
 
 use arbitrary::{Result, Unstructured};
-use sandbox_injector::config::source::Entries;
+use engine::config::config_map::Entries;
 use serde_json::{Map, Value, json};
 
 type Source<'s, 'd> = &'s mut Unstructured<'d>;

@@ -1,10 +1,10 @@
 //! Pods and configurations that were made for each other, or nearly.
 
 use arbitrary::{Result, Unstructured};
-use sandbox_injector::config::source::Entries;
-use sandbox_injector::inject::OnConflict;
-use sandbox_injector::review::verdict::Settings;
-use sandbox_injector::runtimes::DefaultRuntimes;
+use engine::config::config_map::Entries;
+use engine::inject::OnConflict;
+use engine::review::decide::Settings;
+use engine::runtimes::DefaultRuntimes;
 use serde_json::{Value, json};
 
 use super::edge::Edge;

@@ -18,12 +18,13 @@ use super::terminal::{self, print};
 use super::{FAILED, Failure, NEGATIVE};
 use crate::cluster::Access;
 use crate::cluster::connect::Surroundings;
-use crate::config::check::{Checked, check};
-use crate::config::finding::{Code, Finding, Severity};
-use crate::config::source::{ConfigMapName, Entries, Source};
-use crate::config::{Config, revision, why_privileged};
-use crate::policy::Policy;
-use crate::review::verdict::Settings;
+use crate::source::Source;
+use engine::config::config_map::{ConfigMapName, Entries};
+use engine::config::finding::{Code, Finding, Severity};
+use engine::config::lint::{Checked, check};
+use engine::config::{Config, revision, why_privileged};
+use engine::review::decide::Settings;
+use engine::runtimes::privileged::Policy;
 
 #[derive(Debug, Args)]
 #[command(

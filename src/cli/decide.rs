@@ -7,14 +7,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Failure;
-use crate::cluster::Lookups;
-use crate::config::Config;
+use crate::cluster::{self, Lookups};
 use crate::metrics::Metrics;
-use crate::patch;
-use crate::pod::Pod;
-use crate::review::verdict::{self, Candidate, Outcome, Passed, Settings, Verdict};
-use crate::runtimes::{DecidedBy, Lookup, LookupError, Question};
-use crate::workload::Subject;
+use engine::budget::Budget;
+use engine::config::Config;
+use engine::patch;
+use engine::pod::Pod;
+use engine::review::decide::{self, Candidate, Outcome, Passed, Settings, Verdict};
+use engine::runtimes::DecidedBy;
+use engine::workload::Subject;
 
 /// Offline nobody waits for the answer; this only bounds questions to a cluster.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,16 +37,22 @@ pub(super) async fn decide<'c>(
     match Pod::read(&text) {
         Ok(pod) => {
             let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
-            let candidate =
-                Candidate { pod: &pod, namespace: &subject.namespace, creator: creator.or(reviewed) };
-            verdict::decide(candidate, config, settings, declared, Instant::now() + PATIENCE).await
+            let candidate = Candidate {
+                pod: &pod,
+                namespace: &subject.namespace,
+                creator: creator.or(reviewed),
+                declared: declared.known(),
+            };
+            let mut budget = Budget::unlimited();
+            let progress = decide::decide(candidate, config, settings, &mut budget);
+            cluster::settle(progress, declared.lookups.as_ref(), &mut budget, Instant::now() + PATIENCE).await
         }
         Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
-        Err(error) => Verdict::no_pod(&subject.origin.name, error),
+        Err(error) => Verdict::malformed_pod(&subject.origin.name, error),
     }
 }
 
-/// Answers from the manifest that a pod was made of, else from the cluster.
+/// What is known of a pod's owner beside the pod.
 pub(super) struct Declared<'s> {
     pub(super) subject: &'s Subject,
     pub(super) lookups: &'s Option<Lookups>,
@@ -53,25 +60,14 @@ pub(super) struct Declared<'s> {
     pub(super) marked: &'s [String],
 }
 
-impl Lookup for Declared<'_> {
-    fn is_on(&self) -> bool {
-        self.lookups.is_on()
-    }
-
-    fn known(&self) -> Option<(DecidedBy, Vec<String>)> {
+impl Declared<'_> {
+    /// What the manifest that a pod was made of says, else the pod's mark.
+    fn known(&self) -> Option<(DecidedBy, &[String])> {
         if let Some(declared) = &self.subject.declared {
             let by = if declared.kind == "SandboxSet" { DecidedBy::SandboxSet } else { DecidedBy::Sandbox };
-            return Some((by, declared.runtimes.clone()));
+            return Some((by, &declared.runtimes));
         }
-        (!self.marked.is_empty() && !self.is_on()).then(|| (DecidedBy::Sandbox, self.marked.to_vec()))
-    }
-
-    async fn declared(
-        &self,
-        question: Question<'_>,
-        deadline: Instant,
-    ) -> Result<Option<Vec<String>>, LookupError> {
-        self.lookups.declared(question, deadline).await
+        (!self.marked.is_empty() && self.lookups.is_none()).then_some((DecidedBy::Sandbox, self.marked))
     }
 }
 

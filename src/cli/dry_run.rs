@@ -14,7 +14,7 @@ use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::input::{Given, Input};
 use super::{Failure, terminal};
 use crate::cluster::connect::{self, Mode, Surroundings};
-use crate::runtimes::DefaultRuntimes;
+use engine::runtimes::DefaultRuntimes;
 
 #[derive(Debug, Args)]
 #[command(
@@ -93,7 +93,8 @@ impl DryRun {
         let mode = lookups.unwrap_or(if named { Mode::On } else { Mode::Off });
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;
         let lookups = decide::lookups(client);
-        let settings = decisions.settings(false, runtimes);
+        let mut settings = decisions.settings(false, runtimes);
+        settings.rules.lookups = lookups.is_some();
         let input = Input::read(&filename, &namespace)?;
         let mut report = Report::new(output, &settings);
         for given in input.given {

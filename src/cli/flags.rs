@@ -8,14 +8,15 @@ use super::Failure;
 use crate::cluster::Access;
 use crate::cluster::config_map;
 use crate::cluster::connect::Surroundings;
-use crate::config::Config;
-use crate::config::region::Region;
-use crate::config::source::{ConfigMapName, Entries, Source};
-use crate::inject;
-use crate::pattern::Pattern;
-use crate::policy::Policy;
-use crate::review::verdict::Settings;
-use crate::runtimes::{DefaultRuntimes, PodLabel, Rules};
+use crate::source::Source;
+use engine::config::Config;
+use engine::config::config_map::{ConfigMapName, Entries};
+use engine::config::region::Region;
+use engine::inject;
+use engine::pattern::Pattern;
+use engine::review::decide::Settings;
+use engine::runtimes::privileged::Policy;
+use engine::runtimes::{DefaultRuntimes, PodLabel, Rules};
 
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
@@ -169,7 +170,7 @@ impl DecisionFlags {
             OnConflict::Keep => inject::OnConflict::Keep,
         };
         Settings {
-            rules: Rules { forced, default_runtimes, pod_labels },
+            rules: Rules { forced, default_runtimes, pod_labels, lookups: false },
             policy: Policy { namespaces, creators },
             injection: inject::Options { on_conflict, status_annotation },
             report_only,

@@ -9,8 +9,8 @@ use super::Failure;
 use super::flags::PodFlags;
 use super::terminal::complain;
 use crate::cluster;
-use crate::workload::{self, Found, Subject, Templates};
-use crate::yaml;
+use engine::workload::{self, Found, Subject, Templates};
+use engine::yaml;
 
 /// Everything that was given, in order.
 pub(super) struct Input {

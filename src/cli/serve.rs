@@ -15,16 +15,17 @@ use super::{FAILED, Failure};
 use crate::certs::{self, Validity};
 use crate::cluster::connect::{self, Mode, Surroundings};
 use crate::cluster::{Access, Lookups, config_map, reach, region};
-use crate::config::source::{ConfigMapName, Source};
-use crate::config::store::Store;
 use crate::duration;
 use crate::metrics::Metrics;
-use crate::review::verdict::Settings;
-use crate::server::tls::{ClientAuth, Identity, Tls};
+use crate::serve::store::Store;
+use crate::serve::webhook::Webhook;
 use crate::server::{Limits, Options, Readiness, Server, Shutdown, Stopped};
+use crate::source::Source;
 use crate::telemetry::{self, LogFormat};
+use crate::tls::{ClientAuth, Identity, Tls};
 use crate::watch;
-use crate::webhook::Webhook;
+use engine::config::config_map::ConfigMapName;
+use engine::review::decide::Settings;
 
 /// How long a `--self-signed` certificate is valid: for trying things out.
 const SELF_SIGNED_DAYS: u32 = 30;

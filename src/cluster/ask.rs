@@ -15,7 +15,7 @@ use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
 
-use crate::printable::shown;
+use engine::text::shown;
 
 /// More than etcd takes for one object.
 const MAX_BYTES: usize = 8 << 20;

@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::ask::{self, GONE, Rule, Trouble};
 use super::backoff::Backoff;
-use crate::config::source::{self, ConfigMapName, Entries};
-use crate::config::store::Store;
+use crate::serve::store::Store;
+use engine::config::config_map::{self, ConfigMapName, Entries};
 
 /// Pauses between rounds. An edit is to be live within a second also when the API server has just come back.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
@@ -35,31 +35,30 @@ const ROUND: Duration = Duration::from_secs(30);
 /// A round that lasted this long went well.
 const WENT_WELL: Duration = Duration::from_secs(2);
 
-impl ConfigMapName {
-    fn collection(&self) -> String {
-        let Self { namespace, name } = self;
-        format!("/api/v1/namespaces/{namespace}/configmaps?fieldSelector=metadata.name%3D{name}")
-    }
+fn collection(ConfigMapName { namespace, name }: &ConfigMapName) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps?fieldSelector=metadata.name%3D{name}")
+}
 
-    fn rule<'a>(&'a self, verbs: &'a str) -> Rule<'a> {
-        Rule { verbs, resource: "configmaps", group: "", namespace: Some(&self.namespace) }
-    }
+fn missing(source: &ConfigMapName) -> String {
+    format!("ConfigMap {source} does not exist; create it or correct --config-map")
+}
 
-    fn missing(&self) -> String {
-        format!("ConfigMap {self} does not exist; create it or correct --config-map")
-    }
+fn unreadable(source: &ConfigMapName, trouble: &Trouble) -> String {
+    let rule = Rule {
+        verbs: "list and watch",
+        resource: "configmaps",
+        group: "",
+        namespace: Some(&source.namespace),
+    };
+    format!("cannot read ConfigMap {source}: {}", trouble.describe(rule))
+}
 
-    fn unreadable(&self, trouble: &Trouble) -> String {
-        format!("cannot read ConfigMap {self}: {}", trouble.describe(self.rule("list and watch")))
-    }
-
-    /// The entries of an object of this name.
-    fn entries(&self, object: &mut Value) -> Result<Entries, String> {
-        // The items of a list have no type of their own.
-        object["apiVersion"] = "v1".into();
-        object["kind"] = "ConfigMap".into();
-        source::entries(object).map_err(|reason| format!("ConfigMap {self}: {reason}"))
-    }
+/// The entries of an object that is the ConfigMap `source`.
+fn entries_of(source: &ConfigMapName, object: &mut Value) -> Result<Entries, String> {
+    // The items of a list have no type of their own.
+    object["apiVersion"] = "v1".into();
+    object["kind"] = "ConfigMap".into();
+    config_map::entries(object).map_err(|reason| format!("ConfigMap {source}: {reason}"))
 }
 
 /// Reads the ConfigMap once, for runs that end.
@@ -67,7 +66,7 @@ impl ConfigMapName {
 /// # Errors
 /// When it cannot be read, is not there or is no configuration, in words that name it and the fix.
 pub async fn read(client: &Client, source: &ConfigMapName) -> Result<Entries, String> {
-    let (entries, _) = list(client, source).await.map_err(|trouble| source.unreadable(&trouble))?;
+    let (entries, _) = list(client, source).await.map_err(|trouble| unreadable(source, &trouble))?;
     entries
 }
 
@@ -78,7 +77,7 @@ pub async fn follow(client: Client, source: ConfigMapName, store: Arc<Store>) {
     loop {
         let begun = Instant::now();
         if let Err(trouble) = round(&client, &source, &store, &mut said).await {
-            let why = source.unreadable(&trouble);
+            let why = unreadable(&source, &trouble);
             if store.current().is_none() && !store.waits_for_region() {
                 offer(&store, Err(why)).await;
             } else if said.as_ref() != Some(&why) {
@@ -104,7 +103,7 @@ async fn round(
     offer(store, entries).await;
     let path = format!(
         "{}&watch=true&timeoutSeconds={}&resourceVersion={version}",
-        source.collection(),
+        collection(source),
         ROUND.as_secs()
     );
     let request = Request::get(path).body(Vec::new()).map_err(|error| Trouble::Lasting(error.to_string()))?;
@@ -122,10 +121,10 @@ async fn round(
         while let Some(event) = events.next().await {
             match event? {
                 WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
-                    offer(store, source.entries(&mut object)).await;
+                    offer(store, entries_of(source, &mut object)).await;
                 }
                 WatchEvent::Deleted(_) => {
-                    offer(store, Err(source.missing())).await;
+                    offer(store, Err(missing(source))).await;
                 }
                 WatchEvent::Bookmark(_) => {}
                 WatchEvent::Error(status) if status.code == GONE => return Ok(()),
@@ -148,7 +147,7 @@ async fn offer(store: &Arc<Store>, entries: Result<Entries, String>) {
 
 /// The entries, or why there are none; and the version from which to watch.
 async fn list(client: &Client, source: &ConfigMapName) -> Result<(Result<Entries, String>, String), Trouble> {
-    let answer = timeout(ANSWER_WITHIN, ask::get(client, &source.collection())).await;
+    let answer = timeout(ANSWER_WITHIN, ask::get(client, &collection(source))).await;
     let json = answer.map_err(|_| late())??;
     let list: List = serde_json::from_slice(&json)
         .map_err(|error| Trouble::Lasting(format!("unexpected response: {error}")))?;
@@ -158,8 +157,8 @@ async fn list(client: &Client, source: &ConfigMapName) -> Result<(Result<Entries
     }
     let mut items = list.items.unwrap_or_default();
     let entries = match items.iter_mut().find(|item| item["metadata"]["name"] == *source.name) {
-        Some(object) => source.entries(object),
-        None => Err(source.missing()),
+        Some(object) => entries_of(source, object),
+        None => Err(missing(source)),
     };
     Ok((entries, version))
 }

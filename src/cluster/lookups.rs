@@ -24,7 +24,7 @@ use super::ask::{self, Rule, Trouble};
 use super::backoff::Backoff;
 use super::objects::{self, Kind, USUAL_VERSION};
 use crate::metrics::{Lookup as Counted, Metrics};
-use crate::runtimes::{KRUISE_GROUP, Lookup, LookupError, Question};
+use engine::runtimes::{Answer, KRUISE_GROUP, LookupError, Question};
 
 /// The first pause after a failed attempt, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -153,7 +153,7 @@ impl Lookups {
             };
             let why = trouble.describe(wanted.rule());
             let Trouble::Passing { after, .. } = trouble else {
-                return Err(LookupError::Lasting(format!("{}: {why}", wanted.describe())));
+                return Err(LookupError::Permanent(format!("{}: {why}", wanted.describe())));
             };
             let pause = backoff.pause().max(after.unwrap_or_default());
             if Instant::now() + pause >= deadline {
@@ -225,16 +225,10 @@ impl Lookups {
     }
 }
 
-impl Lookup for Lookups {
-    fn is_on(&self) -> bool {
-        true
-    }
-
-    async fn declared(
-        &self,
-        question: Question<'_>,
-        deadline: Instant,
-    ) -> Result<Option<Vec<String>>, LookupError> {
+impl Lookups {
+    /// The names in the object's `spec.runtimes`; `None` when there is no such object. An answer comes before
+    /// `deadline`.
+    pub async fn declared(&self, question: &Question, deadline: Instant) -> Answer {
         let wanted = match question {
             Question::Sandbox { namespace, name, uid } => {
                 Wanted { kind: Kind::Sandbox, namespace, name, uid: Some(uid) }
@@ -251,8 +245,8 @@ impl Lookup for Lookups {
         self.metrics.lookup(match &answer {
             Ok(Some(_)) => Counted::Found,
             Ok(None) => Counted::NotFound,
-            Err(LookupError::Passing(_)) => Counted::Unavailable,
-            Err(LookupError::Lasting(_)) => Counted::Refused,
+            Err(LookupError::Transient(_)) => Counted::Unavailable,
+            Err(LookupError::Permanent(_)) => Counted::Refused,
         });
         answer
     }
@@ -291,7 +285,7 @@ impl Wanted<'_> {
 
     fn gave_up(&self, attempts: u32, why: &str) -> LookupError {
         let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
-        LookupError::Passing(format!("{}: {why} ({times})", self.describe()))
+        LookupError::Transient(format!("{}: {why} ({times})", self.describe()))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::runtimes::KRUISE_GROUP;
+use engine::runtimes::KRUISE_GROUP;
 
 /// The version that the controllers of this time write; others are discovered.
 pub(super) const USUAL_VERSION: &str = "v1alpha1";
@@ -91,7 +91,7 @@ fn read<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, String> {
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { "$".to_owned() } else { format!("$.{path}") };
-        format!("{path}: {}", crate::pod::reason(error.inner()))
+        format!("{path}: {}", engine::pod::reason(error.inner()))
     })
 }
 

@@ -13,9 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::ask::{self, Rule, Trouble};
 use super::backoff::Backoff;
-use crate::config::region::Region;
-use crate::config::store::Store;
 use crate::readiness::Gate;
+use crate::serve::store::Store;
+use engine::config::region::Region;
 
 /// The label that holds a node's region.
 pub const LABEL: &str = "topology.kubernetes.io/region";

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::printable::{clipped, printable};
+use engine::text::{clipped, printable};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -11,7 +11,7 @@ use rustls::{
     pki_types::ServerName,
     version::{TLS12, TLS13},
 };
-use sandbox_injector::server::tls::provider;
+use sandbox_injector::tls::provider;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use engine::review::decide::Settings;
 use hyper::body::Bytes;
-use sandbox_injector::review::verdict::Settings;
 use serde_json::Value;
 
 use crate::support::{client::Answer, process::review, service::Service};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use sandbox_injector::yaml;
+use engine::yaml;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use sandbox_injector::metrics::{Lookup, Metrics, Outcome, Reload};
+use sandbox_injector::metrics::Lookup;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::metrics::Outcome;
+use sandbox_injector::metrics::Reload;
 use serde_json::Value;
 
 use crate::labels;

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use sandbox_injector::config::Config;
-use sandbox_injector::config::source::{self, Source};
+use engine::config::Config;
+use engine::config::config_map;
+use sandbox_injector::source::Source;
 use serde_json::Value;
 
 use crate::objects::Objects;
@@ -23,7 +24,7 @@ fn the_default_config_map_is_what_the_program_has_built_in() {
     let Some(objects) = Objects::only_rendered("base", &["default-config"]) else { return };
     let config_map = objects.get("ConfigMap", "sandbox-injection-config");
     assert_eq!(config_map["metadata"]["namespace"], "sandbox-system");
-    assert_eq!(source::entries(config_map).unwrap(), built_in);
+    assert_eq!(config_map::entries(config_map).unwrap(), built_in);
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn the_variant_for_cgroup_v2_is_the_default_without_what_that_lacks() {
 fn components_change_the_one_config_map() {
     let components = ["default-config", "csi-cgroup-v2", "shared-workspace"];
     let Some(objects) = Objects::only_rendered("cert-manager", &components) else { return };
-    let entries = source::entries(objects.get("ConfigMap", "sandbox-injection-config")).unwrap();
+    let entries = config_map::entries(objects.get("ConfigMap", "sandbox-injection-config")).unwrap();
     let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["agent-runtime", "csi", "shared-workspace"]);
     let found = warnings(&entries);

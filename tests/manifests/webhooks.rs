@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use sandbox_injector::runtimes::{RUNTIMES_ANNOTATION, SYSTEM_LABELS};
+use engine::runtimes::RUNTIMES_ANNOTATION;
+use engine::runtimes::SYSTEM_LABELS;
 use serde_json::{Map, Value, json};
 
 use crate::objects::Objects;

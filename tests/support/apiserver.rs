@@ -20,7 +20,8 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kube::Client;
-use sandbox_injector::cluster::{Access, connect::Surroundings};
+use sandbox_injector::cluster::Access;
+use sandbox_injector::cluster::connect::Surroundings;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
 
@@ -190,7 +191,7 @@ pub fn definitions() -> Vec<Value> {
         include_str!("../../testdata/crds/sandboxes.yaml"),
         include_str!("../../testdata/crds/sandboxsets.yaml"),
     ];
-    texts.iter().map(|text| sandbox_injector::yaml::value(text).unwrap()).collect()
+    texts.iter().map(|text| engine::yaml::value(text).unwrap()).collect()
 }
 
 async fn listen(address: SocketAddr, state: Arc<State>) -> (SocketAddr, JoinHandle<()>) {

@@ -9,7 +9,9 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use sandbox_injector::certs::{self, CertificateAndKey, Validity};
+use sandbox_injector::certs;
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::certs::Validity;
 
 /// The name that clients ask for.
 pub const NAME: &str = "sandbox-injector.sandbox-system.svc";

@@ -14,7 +14,8 @@ use rustls::{
     ClientConfig, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use sandbox_injector::{certs::CertificateAndKey, server::tls::provider};
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::tls::provider;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 

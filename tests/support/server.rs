@@ -11,15 +11,20 @@ use std::{
 
 use hyper::body::Bytes;
 use rustls::ClientConfig;
-use sandbox_injector::{
-    certs::CertificateAndKey,
-    metrics::Metrics,
-    server::{
-        Admission, Limits, Options, Readiness, Reply, Server, Shutdown, Stopped,
-        shutdown::Trigger,
-        tls::{ClientAuth, Identity, Tls},
-    },
-};
+use sandbox_injector::certs::CertificateAndKey;
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::server::Admission;
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Options;
+use sandbox_injector::server::Readiness;
+use sandbox_injector::server::Reply;
+use sandbox_injector::server::Server;
+use sandbox_injector::server::Shutdown;
+use sandbox_injector::server::Stopped;
+use sandbox_injector::server::shutdown::Trigger;
+use sandbox_injector::tls::ClientAuth;
+use sandbox_injector::tls::Identity;
+use sandbox_injector::tls::Tls;
 use tokio::{
     sync::Notify,
     task::JoinHandle,

@@ -2,22 +2,22 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use engine::config::config_map::Entries;
+use engine::review::decide::Settings;
 use rustls::ClientConfig;
-use sandbox_injector::{
-    config::{
-        source::{Entries, Source},
-        store::{Store, Taken},
-    },
-    metrics::Metrics,
-    review::verdict::Settings,
-    runtimes::NoLookups,
-    server::{
-        Limits, Options, Readiness, Server, Shutdown,
-        shutdown::Trigger,
-        tls::{Identity, Tls},
-    },
-    webhook::Webhook,
-};
+use sandbox_injector::metrics::Metrics;
+use sandbox_injector::serve::store::Store;
+use sandbox_injector::serve::store::Taken;
+use sandbox_injector::serve::webhook::Webhook;
+use sandbox_injector::server::Limits;
+use sandbox_injector::server::Options;
+use sandbox_injector::server::Readiness;
+use sandbox_injector::server::Server;
+use sandbox_injector::server::Shutdown;
+use sandbox_injector::server::shutdown::Trigger;
+use sandbox_injector::source::Source;
+use sandbox_injector::tls::Identity;
+use sandbox_injector::tls::Tls;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -61,7 +61,7 @@ impl Service {
         let gate = readiness.gate("configuration");
         let store = Arc::new(Store::new("cn-hangzhou".parse().ok(), Arc::clone(&metrics), gate));
         assert_eq!(store.offer(Ok(entries)), Taken::Loaded);
-        let webhook = Webhook::new(store, settings, NoLookups, Arc::clone(&metrics));
+        let webhook = Webhook::new(store, settings, None, Arc::clone(&metrics));
         let (trigger, shutdown) = Shutdown::manual();
         tokio::spawn(server.run(Arc::new(webhook), tls, metrics, readiness, shutdown));
         let config = client::config(&authority, None);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::super::terminal::{Cell, GREEN, RED, YELLOW, table};
 use super::replay::{Different, Replay};
 use super::{Report, RuntimeReport};
-use crate::config::finding::{Finding, Severity};
-use crate::printable::printable;
+use engine::config::finding::{Finding, Severity};
+use engine::text::printable;
 
 /// Tables for people.
 pub(super) fn text(report: &Report, colours: bool) -> String {

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::super::decide::{Declared, after, decide, operations};
 use super::Failure;
-use crate::changes::{Change, changes};
 use crate::cluster::Lookups;
-use crate::config::{Config, Runtime};
-use crate::review::verdict::{Outcome, Settings};
-use crate::runtimes::System;
-use crate::uninject::{Known, mark, uninject};
-use crate::workload::Subject;
+use engine::config::{Config, Runtime};
+use engine::inject::diff::{Change, changes};
+use engine::inject::undo::{Known, mark, uninject};
+use engine::review::decide::{Outcome, Settings};
+use engine::runtimes::System;
+use engine::workload::Subject;
 
 /// What came of all pods.
 pub(super) struct Replay {

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use super::super::decide::operations;
-use crate::inject::STATUS_ANNOTATION;
-use crate::inject::decision::Action;
-use crate::printable::printable;
-use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
-use crate::runtimes::SYSTEM_LABELS;
-use crate::workload::Subject;
+use engine::inject::STATUS_ANNOTATION;
+use engine::inject::decision::Action;
+use engine::review::decide::{Outcome, Passed, Settings, Verdict};
+use engine::runtimes::SYSTEM_LABELS;
+use engine::text::printable;
+use engine::workload::Subject;
 
 /// One pod, explained.
 pub(super) struct Explained {

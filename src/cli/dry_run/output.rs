@@ -7,11 +7,11 @@ use super::super::decide::{after, operations};
 use super::super::terminal::{colours, complain, print};
 use super::explain::{self, Explained};
 use super::{Failure, Format};
-use crate::printable::printable;
-use crate::review::response;
-use crate::review::verdict::{Outcome, Passed, Settings, Verdict};
-use crate::workload::{self, Subject};
-use crate::yaml;
+use engine::review::decide::{Outcome, Passed, Settings, Verdict};
+use engine::review::respond;
+use engine::text::printable;
+use engine::workload::{self, Subject};
+use engine::yaml;
 
 /// The output so far.
 pub(super) struct Report<'s> {
@@ -121,7 +121,7 @@ impl<'s> Report<'s> {
     }
 
     fn response(&mut self, uid: &str, verdict: &Verdict<'_>) {
-        let response = response::write(uid, verdict, self.settings.report_only);
+        let response = respond::write(uid, verdict, self.settings.report_only);
         if let Err(Failure(message)) = print(&format!("{}\n", String::from_utf8_lossy(&response))) {
             self.failed(&message);
         }

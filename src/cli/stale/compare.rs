@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::super::check::asked;
 use super::super::decide::{Declared, after, decide, operations};
 use super::Failure;
-use crate::changes::{Change, changes};
 use crate::cluster::Lookups;
-use crate::config::{Config, Runtime};
-use crate::review::verdict::{Outcome, Settings};
-use crate::uninject::{Known, mark, uninject};
-use crate::workload::Subject;
+use engine::config::{Config, Runtime};
+use engine::inject::diff::{Change, changes};
+use engine::inject::undo::{Known, mark, uninject};
+use engine::review::decide::{Outcome, Settings};
+use engine::workload::Subject;
 
 /// What pods are compared with.
 pub(super) struct Comparison<'c> {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::super::check::line;
 use super::super::terminal::{self, Cell, RED, YELLOW};
 use super::compare::{Difference, Found, State};
-use crate::changes::Change;
-use crate::printable::printable;
+use engine::inject::diff::Change;
+use engine::text::printable;
 
 const COLUMNS: [&str; 6] = ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"];
 

@@ -1,0 +1,59 @@
+//! How much there is to check.
+//!
+//! A text of a few kilobytes can unfold to millions of values by aliases, and values under a long key have long paths.
+//! Checking keeps paths and findings for them, so that is bounded before anything else looks at a value.
+
+use serde_json::Value;
+
+/// Bytes of the paths of all values of a configuration together. A ConfigMap holds 1 MiB, which comes to about this when it
+/// is full of variables with a name and nothing else.
+pub(super) const MOST: usize = 4 << 20;
+
+/// Takes the paths of `value` and of all values in it out of `left`; false when that does not suffice.
+pub(super) fn spend(value: &Value, left: &mut usize) -> bool {
+    visit(value, 1, left)
+}
+
+fn visit(value: &Value, path: usize, left: &mut usize) -> bool {
+    let Some(rest) = left.checked_sub(path) else { return false };
+    *left = rest;
+    match value {
+        // The brackets and an index of a few digits, or the point in front of a name.
+        Value::Array(items) => items.iter().all(|item| visit(item, path + 5, left)),
+        Value::Object(fields) => fields.iter().all(|(field, item)| visit(item, path + 1 + field.len(), left)),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::lint::check;
+    use serde_json::json;
+
+    #[test]
+    fn every_value_counts_with_its_path() {
+        let mut left = 100;
+        // $, $.ab, $.ab[0], $.ab[1]
+        assert!(spend(&json!({"ab": [0, 1]}), &mut left));
+        assert_eq!(left, 100 - 1 - 4 - 9 - 9);
+        let mut left = 22;
+        assert!(!spend(&json!({"ab": [0, 1]}), &mut left));
+    }
+
+    #[test]
+    fn what_unfolds_too_far_is_refused_and_not_walked() {
+        let aliases = format!("csiSidecar: [&a {{env: [{}]}}, {}]", "{},".repeat(400), "*a,".repeat(100));
+        let long_key = format!("{{{:?}: [{}0]}}", "k".repeat(10_000), "0,".repeat(500));
+        // All keys count together.
+        let keys = |count: usize, text: &str| -> Vec<(String, String)> {
+            (0..count).map(|number| (format!("key-{number}"), text.to_owned())).collect()
+        };
+        for entries in [keys(1, &long_key), keys(5, &aliases)] {
+            let findings = check(&entries, None).findings;
+            let last = findings.last().map(ToString::to_string).unwrap_or_default();
+            let expected = format!("key-{}: $: holds more than", entries.len() - 1);
+            assert!(last.starts_with(&expected), "{last}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The one comparison of items: does the pod's item say everything that the configuration's says?
+//!
+//! Both sides come as normal forms, so spelling is no difference here. Answers are field names, never values.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use crate::kube::normalize::Kind;
+
+/// How much more than the configuration's item the pod's item may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extras {
+    /// Other fields and list items are no difference.
+    Allowed,
+    /// The pod's item holds nothing beyond the configuration's: what a privileged container demands.
+    Refused,
+}
+
+/// The fields in which `found` differs from `wanted`; empty when they are equal.
+///
+/// A path reads `env[NAME].value` or `volumeMounts[/mnt/envd]`.
+pub fn differences(kind: Kind, wanted: Option<&Value>, found: Option<&Value>, extras: Extras) -> Vec<String> {
+    let mut differences = Vec::new();
+    compare(kind, wanted, found, extras, &mut String::new(), &mut differences);
+    differences
+}
+
+/// The fields in which two items of the configuration differ: more in either of them counts.
+pub fn disagreement(kind: Kind, one: Option<&Value>, other: Option<&Value>) -> Vec<String> {
+    let differences = |one, other| differences(kind, one, other, Extras::Refused);
+    let found = differences(one, other);
+    if found.is_empty() { differences(other, one) } else { found }
+}
+
+fn compare(
+    kind: Kind,
+    wanted: Option<&Value>,
+    found: Option<&Value>,
+    extras: Extras,
+    path: &mut String,
+    out: &mut Vec<String>,
+) {
+    match (wanted, found) {
+        (wanted, found) if wanted == found => {}
+        (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
+            let extras = inside(kind, extras);
+            for (field, wanted) in wanted {
+                within(path, field, kind == Kind::Amounts, |path| {
+                    let found = found.get(field);
+                    if kind == Kind::Container && field == "image" && same_image(wanted, found) {
+                        return;
+                    }
+                    compare(kind.child(field), Some(wanted), found, below(kind, field, extras), path, out);
+                });
+            }
+            for (field, found) in found.iter().filter(|(field, _)| !wanted.contains_key(*field)) {
+                let child = kind.child(field);
+                within(path, field, kind == Kind::Amounts, |path| match child {
+                    // Of amounts it depends on which; the object around them says nothing by itself.
+                    Kind::Resources | Kind::Amounts => {
+                        let nothing = Value::Object(Map::new());
+                        compare(child, Some(&nothing), Some(found), below(kind, field, extras), path, out);
+                    }
+                    _ if extra_counts(kind, field, extras) => out.push(path.clone()),
+                    _ => {}
+                });
+            }
+        }
+        (Some(Value::Array(wanted)), Some(Value::Array(found))) => match kind.identity() {
+            Some(identity) => by_identity(kind, identity, wanted, found, extras, path, out),
+            None => out.push(path.clone()),
+        },
+        _ => out.push(path.clone()),
+    }
+}
+
+fn by_identity(
+    kind: Kind,
+    identity: &str,
+    wanted: &[Value],
+    found: &[Value],
+    extras: Extras,
+    path: &mut String,
+    out: &mut Vec<String>,
+) {
+    // A port number may be there once for each protocol.
+    let key = |item: &'_ Value| {
+        (item.get(identity).cloned(), item.get("protocol").filter(|_| kind == Kind::Port).cloned())
+    };
+    // Of several items under one identity the last one is in force, as the kubelet reads env. A map, because a
+    // tenant may write a list of any length.
+    let in_force: HashMap<_, &Value> = found.iter().map(|item| (key(item), item)).collect();
+    for item in wanted {
+        let found = in_force.get(&key(item)).copied();
+        element(path, item.get(identity), |path| compare(kind, Some(item), found, extras, path, out));
+    }
+    if extras == Extras::Refused {
+        let mut left: HashSet<_> = wanted.iter().map(key).collect();
+        for item in found {
+            // Each that is wanted may be there once.
+            if !left.remove(&key(item)) {
+                element(path, item.get(identity), |path| out.push(path.clone()));
+            }
+        }
+    }
+}
+
+/// Whether extras count inside an object of this kind: a mount or a variable is one statement, not a bag of
+/// fields, and so is a security context.
+fn inside(kind: Kind, extras: Extras) -> Extras {
+    match kind {
+        Kind::Env | Kind::Mount | Kind::Device | Kind::SecurityContext | Kind::Hook => Extras::Refused,
+        _ => extras,
+    }
+}
+
+/// Whether extras count under a field of an object: the API server copies limits to requests.
+fn below(kind: Kind, field: &str, extras: Extras) -> Extras {
+    if kind == Kind::Resources && field == "requests" { Extras::Allowed } else { extras }
+}
+
+fn extra_counts(kind: Kind, field: &str, extras: Extras) -> bool {
+    match kind {
+        // What runs and as whom must be ours alone, in any container.
+        Kind::Container if matches!(field, "command" | "args" | "securityContext") => true,
+        // A second source makes it another volume.
+        Kind::Volume => true,
+        // LimitRanger and the API server fill in amounts; a resource with a domain is a device.
+        Kind::Amounts => extras == Extras::Refused && field.contains('/'),
+        _ => extras == Extras::Refused,
+    }
+}
+
+/// Image policies pin a tag by putting its digest behind it.
+fn same_image(wanted: &Value, found: Option<&Value>) -> bool {
+    let (Some(wanted), Some(found)) = (wanted.as_str(), found.and_then(Value::as_str)) else { return false };
+    let digest = found.strip_prefix(wanted).and_then(|rest| rest.strip_prefix("@sha256:"));
+    digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn within(path: &mut String, field: &str, as_key: bool, visit: impl FnOnce(&mut String)) {
+    let length = path.len();
+    match as_key {
+        true => path.extend(["[", field, "]"]),
+        false if path.is_empty() => path.push_str(field),
+        false => path.extend([".", field]),
+    }
+    visit(path);
+    path.truncate(length);
+}
+
+fn element(path: &mut String, id: Option<&Value>, visit: impl FnOnce(&mut String)) {
+    let length = path.len();
+    match id {
+        Some(Value::String(id)) => path.extend(["[", id, "]"]),
+        Some(Value::Number(id)) => path.push_str(&format!("[{id}]")),
+        _ => path.push_str("[]"),
+    }
+    visit(path);
+    path.truncate(length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::normalize::normal;
+    use serde_json::json;
+
+    fn diff(kind: Kind, wanted: Value, found: Value, extras: Extras) -> Vec<String> {
+        differences(kind, normal(kind, &wanted).as_ref(), normal(kind, &found).as_ref(), extras)
+    }
+
+    #[test]
+    fn a_container_may_say_more_unless_it_is_privileged() {
+        let wanted = json!({"name": "c", "image": "i:1", "env": [{"name": "A", "value": "1"}]});
+        let found = json!({"name": "c", "image": "i:1", "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}],
+            "livenessProbe": {"exec": {"command": ["true"]}}, "resources": {"limits": {"cpu": "1"}}});
+        assert!(diff(Kind::Container, wanted.clone(), found.clone(), Extras::Allowed).is_empty());
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[B]", "livenessProbe"]);
+    }
+
+    #[test]
+    fn what_runs_and_as_whom_is_exact() {
+        let wanted = json!({"name": "c", "args": ["-v"]});
+        let found = json!({"name": "c", "args": ["-v", "-x"], "command": ["sh"], "securityContext": {"runAsUser": 0}});
+        assert_eq!(
+            diff(Kind::Container, wanted, found, Extras::Allowed),
+            ["args", "command", "securityContext"]
+        );
+    }
+
+    #[test]
+    fn a_digest_behind_the_same_image_is_the_same_image() {
+        let wanted = json!({"name": "c", "image": "r/i:1"});
+        let pinned = format!("r/i:1@sha256:{}", "0".repeat(64));
+        assert!(
+            diff(Kind::Container, wanted.clone(), json!({"name": "c", "image": pinned}), Extras::Refused)
+                .is_empty()
+        );
+        for other in ["r/i:2", "r/i:1@sha256:00", "r/i:1-x", "r/i:1@sha512:00"] {
+            let found = json!({"name": "c", "image": other});
+            assert_eq!(diff(Kind::Container, wanted.clone(), found, Extras::Allowed), ["image"]);
+        }
+    }
+
+    #[test]
+    fn a_mount_is_one_statement() {
+        let wanted = json!({"name": "v", "mountPath": "/m/"});
+        assert!(
+            diff(
+                Kind::Mount,
+                wanted.clone(),
+                json!({"name": "v", "mountPath": "/m", "readOnly": false}),
+                Extras::Allowed
+            )
+            .is_empty()
+        );
+        let found = json!({"name": "v", "mountPath": "/m", "subPath": "x"});
+        assert_eq!(diff(Kind::Mount, wanted, found, Extras::Allowed), ["subPath"]);
+    }
+
+    #[test]
+    fn the_source_says_what_a_volume_is() {
+        let wanted = json!({"name": "v", "emptyDir": {}});
+        let sized = json!({"name": "v", "emptyDir": {"sizeLimit": "1Gi"}});
+        assert!(diff(Kind::Volume, wanted.clone(), sized.clone(), Extras::Allowed).is_empty());
+        assert_eq!(diff(Kind::Volume, wanted.clone(), sized, Extras::Refused), ["emptyDir.sizeLimit"]);
+        assert_eq!(
+            diff(Kind::Volume, wanted, json!({"name": "v", "hostPath": {"path": "/"}}), Extras::Allowed),
+            ["emptyDir", "hostPath"]
+        );
+    }
+
+    #[test]
+    fn a_repeated_variable_counts_by_its_last_value() {
+        let wanted = json!({"name": "c", "env": [{"name": "A", "value": "1"}]});
+        let found = json!({"name": "c", "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]});
+        assert_eq!(diff(Kind::Container, wanted.clone(), found, Extras::Allowed), ["env[A].value"]);
+        let found = json!({"name": "c", "env": [{"name": "A", "value": "2"}, {"name": "A", "value": "1"}]});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[A]"]);
+    }
+
+    #[test]
+    fn amounts_may_be_filled_in_and_devices_may_not() {
+        let wanted = json!({"name": "c"});
+        let found =
+            json!({"name": "c", "resources": {"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}}});
+        assert!(diff(Kind::Container, wanted.clone(), found, Extras::Refused).is_empty());
+        let device = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}}});
+        let found = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}, "requests": {"a.b/gpu": 1}}});
+        assert!(diff(Kind::Container, device, found, Extras::Refused).is_empty());
+        let found = json!({"name": "c", "resources": {"limits": {"a.b/gpu": 1}, "claims": [{"name": "x"}]}});
+        assert!(diff(Kind::Container, wanted.clone(), found.clone(), Extras::Allowed).is_empty());
+        assert_eq!(
+            diff(Kind::Container, wanted, found, Extras::Refused),
+            ["resources.limits[a.b/gpu]", "resources.claims"]
+        );
+    }
+
+    #[test]
+    fn of_two_runtimes_more_in_either_is_a_disagreement() {
+        let one = json!({"name": "c", "image": "i:1"});
+        let other = json!({"name": "c", "image": "i:1", "resources": {"limits": {"cpu": "1"}}});
+        for (one, other) in [(&one, &other), (&other, &one)] {
+            let normals = (normal(Kind::Container, one), normal(Kind::Container, other));
+            let found = disagreement(Kind::Container, normals.0.as_ref(), normals.1.as_ref());
+            assert_eq!(found, ["resources"]);
+        }
+    }
+
+    #[test]
+    fn a_port_is_known_by_number_and_protocol() {
+        let ports =
+            json!({"name": "c", "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}]});
+        let turned =
+            json!({"name": "c", "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53}]});
+        assert!(diff(Kind::Container, ports.clone(), turned, Extras::Refused).is_empty());
+        let one = json!({"name": "c", "ports": [{"containerPort": 53}]});
+        assert_eq!(diff(Kind::Container, ports, one, Extras::Refused), ["ports[53]"]);
+    }
+
+    #[test]
+    fn an_identity_that_is_no_text_is_not_repeated() {
+        let wanted = json!({"name": "c", "env": [{"name": "A", "value": "1"}]});
+        let found = json!({"name": "c", "env": [{"name": "A", "value": "1"}, {"name": {"s3cr3t": 1}}]});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["env[]"]);
+    }
+
+    #[test]
+    fn quantities_differ_by_amount_and_are_named_by_key() {
+        let wanted = json!({"name": "c", "resources": {"limits": {"cpu": "1"}}});
+        let found = json!({"name": "c", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused), ["resources.limits[cpu]"]);
+    }
+
+    #[test]
+    fn a_list_of_any_length_is_compared_in_one_go() {
+        let variables = |count: usize| -> Vec<Value> {
+            (0..count).map(|number| json!({"name": format!("V{number}"), "value": "x"})).collect()
+        };
+        let wanted = json!({"name": "c", "env": variables(10)});
+        let found = json!({"name": "c", "env": variables(50_000)});
+        assert_eq!(diff(Kind::Container, wanted, found, Extras::Refused).len(), 49_990);
+    }
+}

@@ -1,0 +1,18 @@
+//! The engine of sandbox-injector: what a pod gets, decided without touching the world.
+//!
+//! Pure: no I/O, no async, no clock, no globals. A review and a configuration go in, a verdict comes out, or the
+//! questions that somebody who can reach a cluster has to ask first. How much work a decision may take is a
+//! [`Budget`](budget::Budget) that the caller gives.
+
+pub mod budget;
+pub mod config;
+pub mod inject;
+pub mod kube;
+pub mod patch;
+pub mod pattern;
+pub mod pod;
+pub mod review;
+pub mod runtimes;
+pub mod text;
+pub mod workload;
+pub mod yaml;

@@ -1,0 +1,390 @@
+//! From the bytes of an AdmissionReview to a request.
+//!
+//! The usual review is decoded in one pass. Only when that fails is it read again, more slowly, to distinguish a body
+//! that is not a review (a 400) from a review whose pod is malformed (a denial that names the field).
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::pod::{Pod, ShapeError, Text, from_object, from_object_alone, from_object_or_null, reason};
+
+/// Nesting beyond this is no Kubernetes object; serde_json's own limit for decoded values.
+const MAX_DEPTH: usize = 128;
+
+/// A body that is no AdmissionReview, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub String);
+
+/// `AdmissionReview.request`, as far as it is read, without its objects
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Echoed in the response.
+    pub uid: Text<'a>,
+    /// What the request is about.
+    pub resource: Resource<'a>,
+    /// Set for `pods/status` and the like.
+    pub sub_resource: Option<Text<'a>>,
+    /// The object's name; missing where it is to be generated.
+    pub name: Option<Text<'a>>,
+    /// The object's namespace.
+    pub namespace: Option<Text<'a>>,
+    /// CREATE, UPDATE, DELETE or CONNECT.
+    pub operation: Option<Text<'a>>,
+    /// The user who makes the request.
+    pub user_info: UserInfo<'a>,
+}
+
+/// A request as it is written, with its objects as `T`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRequest<'a, T> {
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow, default)]
+    resource: Resource<'a>,
+    #[serde(borrow, default)]
+    sub_resource: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    operation: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    user_info: UserInfo<'a>,
+    #[serde(default = "none")]
+    object: Option<T>,
+    #[serde(default = "none")]
+    old_object: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+/// A group, version and resource.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
+pub struct Resource<'a> {
+    /// Empty for the core group.
+    #[serde(borrow, default)]
+    pub group: Option<Text<'a>>,
+    /// Such as `v1`.
+    #[serde(borrow, default)]
+    pub version: Option<Text<'a>>,
+    /// The plural, such as `pods`.
+    #[serde(borrow, default)]
+    pub resource: Option<Text<'a>>,
+}
+
+/// The authenticated user.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
+pub struct UserInfo<'a> {
+    /// Such as `system:serviceaccount:sandbox-system:controller`.
+    #[serde(borrow, default)]
+    pub username: Option<Text<'a>>,
+}
+
+from_object_alone!(Resource, UserInfo);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireReview<'a, T> {
+    #[serde(borrow, default)]
+    api_version: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    kind: Option<Text<'a>>,
+    #[serde(
+        borrow = "'a",
+        default = "none",
+        deserialize_with = "from_object_or_null",
+        bound(deserialize = "T: Deserialize<'de>")
+    )]
+    request: Option<WireRequest<'a, T>>,
+}
+
+/// A review of any object.
+#[derive(Debug)]
+pub struct RawReview<'a> {
+    /// The request.
+    pub request: Request<'a>,
+    /// The object itself.
+    pub object: Option<&'a RawValue>,
+    /// What it was before.
+    pub old_object: Option<&'a RawValue>,
+}
+
+/// A review of a pod, as far as it is one.
+#[derive(Debug)]
+pub struct PodReview<'a> {
+    /// The request.
+    pub request: Request<'a>,
+    /// What the request is about.
+    pub subject: Subject<'a>,
+}
+
+/// What a review asks about.
+#[derive(Debug)]
+pub enum Subject<'a> {
+    /// The creation of a pod.
+    Pod(Pod<'a>),
+    /// The creation of something that claims to be a pod and is not shaped like one.
+    MalformedPod {
+        /// The object.
+        object: &'a RawValue,
+        /// Where its shape is wrong.
+        error: ShapeError,
+    },
+    /// Anything else; out of scope.
+    Other,
+}
+
+impl<'a, T> WireRequest<'a, T> {
+    /// The request, its object, and what the object was before.
+    fn parts(self) -> (Request<'a>, Option<T>, Option<T>) {
+        let Self { uid, resource, sub_resource, name, namespace, operation, user_info, object, old_object } =
+            self;
+        let request = Request { uid, resource, sub_resource, name, namespace, operation, user_info };
+        (request, object, old_object)
+    }
+}
+
+impl Request<'_> {
+    /// Whether this is the creation of a core/v1 pod.
+    pub fn creates_pod(&self) -> bool {
+        fn is(text: Option<&Text<'_>>, expected: &str) -> bool {
+            text.map_or("", |text| text) == expected
+        }
+        is(self.operation.as_ref(), "CREATE")
+            && is(self.resource.resource.as_ref(), "pods")
+            && is(self.resource.version.as_ref(), "v1")
+            && is(self.resource.group.as_ref(), "")
+            && is(self.sub_resource.as_ref(), "")
+    }
+
+    /// The namespace, or the empty string.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+}
+
+/// Decodes a review of a pod.
+///
+/// # Errors
+///
+/// The body is not an AdmissionReview, or says that it creates a pod and holds none.
+pub fn decode(body: &[u8]) -> Result<PodReview<'_>, Malformed> {
+    let text = text(body)?;
+    let Ok(WireReview { api_version, kind, request: Some(request) }) = review::<Pod<'_>>(text) else {
+        return decode_slowly(text);
+    };
+    check_envelope(api_version.as_ref(), kind.as_ref(), &request.uid)?;
+    let (request, object, _) = request.parts();
+    if !request.creates_pod() {
+        return Ok(PodReview { request, subject: Subject::Other });
+    }
+    let Some(pod) = object else { return Err(no_object()) };
+    Ok(PodReview { request, subject: Subject::Pod(pod) })
+}
+
+/// Decodes a review of any object, which stays raw.
+///
+/// # Errors
+///
+/// The body is not an AdmissionReview.
+pub fn decode_raw(body: &[u8]) -> Result<RawReview<'_>, Malformed> {
+    raw_review(text(body)?)
+}
+
+fn no_object() -> Malformed {
+    Malformed("request.object: is missing; a CREATE review has the pod there".to_owned())
+}
+
+fn text(body: &[u8]) -> Result<&str, Malformed> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Malformed(format!("body: not UTF-8 at byte {}", error.valid_up_to())))?;
+    if text.trim_ascii().is_empty() {
+        return Err(Malformed("body: is empty; POST an AdmissionReview".to_owned()));
+    }
+    if is_too_deep(body) {
+        return Err(Malformed(format!("body: nested deeper than {MAX_DEPTH} levels")));
+    }
+    Ok(text)
+}
+
+fn review<'a, T: Deserialize<'a>>(text: &'a str) -> Result<WireReview<'a, T>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let review = from_object(&mut reader)?;
+    reader.end()?;
+    Ok(review)
+}
+
+fn raw_review(text: &str) -> Result<RawReview<'_>, Malformed> {
+    let review = review::<&RawValue>(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Malformed(format!("body: not an AdmissionReview: {} (line {line}, column {column})", reason(&error)))
+    })?;
+    let Some(request) = review.request else {
+        check_kind(review.api_version.as_ref(), review.kind.as_ref())?;
+        return Err(Malformed("request: is missing; POST an AdmissionReview request".to_owned()));
+    };
+    check_envelope(review.api_version.as_ref(), review.kind.as_ref(), &request.uid)?;
+    let (request, object, old_object) = request.parts();
+    Ok(RawReview { request, object, old_object })
+}
+
+fn decode_slowly(text: &str) -> Result<PodReview<'_>, Malformed> {
+    let RawReview { request, object, old_object: _ } = raw_review(text)?;
+    if !request.creates_pod() {
+        return Ok(PodReview { request, subject: Subject::Other });
+    }
+    let object = object.ok_or_else(no_object)?;
+    let subject = match Pod::read(object.get()) {
+        Err(error) => Subject::MalformedPod { object, error },
+        // The pod is fine: something beside it was not, such as an oldObject of another shape.
+        Ok(pod) => Subject::Pod(pod),
+    };
+    Ok(PodReview { request, subject })
+}
+
+fn check_envelope(
+    api_version: Option<&Text<'_>>,
+    kind: Option<&Text<'_>>,
+    uid: &str,
+) -> Result<(), Malformed> {
+    check_kind(api_version, kind)?;
+    if uid.is_empty() {
+        return Err(Malformed("request.uid: is empty; the response must echo it".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_kind(api_version: Option<&Text<'_>>, kind: Option<&Text<'_>>) -> Result<(), Malformed> {
+    let is = |text: Option<&Text<'_>>, expected: &str| text.is_some_and(|text| **text == *expected);
+    if is(api_version, "admission.k8s.io/v1") && is(kind, "AdmissionReview") {
+        return Ok(());
+    }
+    Err(Malformed(
+        "body: not an admission.k8s.io/v1 AdmissionReview; set admissionReviewVersions: [v1]".to_owned(),
+    ))
+}
+
+/// Whether brackets nest deeper than [`MAX_DEPTH`].
+///
+/// Blocks are summed up first, strings included, which is fast and can only overrate the depth; the exact walk
+/// runs only where a block could exceed the limit.
+fn is_too_deep(body: &[u8]) -> bool {
+    const BLOCK: usize = 64;
+    let mut depth: usize = 0;
+    for block in body.chunks(BLOCK) {
+        // `[` and `{`, like `]` and `}`, differ in one bit.
+        let opened: u8 = block.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum();
+        let closed: u8 = block.iter().map(|byte| u8::from(byte | 0x20 == b'}')).sum();
+        if depth + usize::from(opened) > MAX_DEPTH {
+            return is_exactly_too_deep(body);
+        }
+        depth = (depth + usize::from(opened)).saturating_sub(usize::from(closed));
+    }
+    false
+}
+
+fn is_exactly_too_deep(body: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (true, b'"') => in_string = false,
+            (true, _) => {}
+            (false, b'"') => in_string = true,
+            (false, b'[' | b'{') => depth += 1,
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review(request: &str) -> String {
+        format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{request}}}"#)
+    }
+
+    fn subject(body: &str) -> Result<Subject<'_>, Malformed> {
+        decode(body.as_bytes()).map(|review| review.subject)
+    }
+
+    fn create(object: &str) -> String {
+        review(&format!(
+            r#"{{"uid":"u","operation":"CREATE","resource":{{"group":"","version":"v1","resource":"pods"}},"object":{object}}}"#
+        ))
+    }
+
+    #[test]
+    fn a_pod_of_the_wrong_shape_is_named_by_its_field() {
+        let body = create(r#"{"metadata":{"name":"x"},"spec":{"containers":[{"name":"a"},{"name":5}]}}"#);
+        let Ok(Subject::MalformedPod { error, .. }) = subject(&body) else { panic!("{body}") };
+        assert_eq!(error.field, "spec.containers[1]");
+        assert_eq!(error.reason, "name: must be a string, not integer");
+        let body = create(r#"{"spec":{}}"#);
+        let Ok(Subject::MalformedPod { error, .. }) = subject(&body) else { panic!("{body}") };
+        assert_eq!(error.to_string(), "metadata: is missing");
+    }
+
+    #[test]
+    fn what_is_no_review_is_refused_in_one_line() {
+        for (body, expected) in [
+            ("", "body: is empty; POST an AdmissionReview"),
+            (" \n", "body: is empty; POST an AdmissionReview"),
+            ("[]", "body: not an AdmissionReview: must be an object, not sequence"),
+            (
+                r#"["admission.k8s.io/v1","AdmissionReview",{"uid":"u"}]"#,
+                "body: not an AdmissionReview: must be an object, not sequence",
+            ),
+            (&review(r#"["u"]"#), "body: not an AdmissionReview: must be an object, not sequence"),
+            (
+                &review(r#"{"uid":"u","resource":["","v1","pods"]}"#),
+                "body: not an AdmissionReview: must be an object, not sequence",
+            ),
+            ("{}", "body: not an admission.k8s.io/v1 AdmissionReview"),
+            (r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "request: is missing"),
+            (&review(r#"{"uid":""}"#), "request.uid: is empty"),
+            (&review("{}"), "body: not an AdmissionReview: missing field uid (line"),
+            (&create("null"), "request.object: is missing"),
+        ] {
+            let error = decode(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{body}: {error}");
+            assert!(!error.contains('\n'));
+        }
+        assert_eq!(decode(b"{\"a\":\"\xff\"}").unwrap_err().to_string(), "body: not UTF-8 at byte 6");
+    }
+
+    #[test]
+    fn other_requests_pass_whatever_their_objects_look_like() {
+        let body = review(
+            r#"{"uid":"u","operation":"CREATE","resource":{"group":"apps","version":"v1","resource":"deployments"},"object":{"spec":7}}"#,
+        );
+        assert!(matches!(subject(&body), Ok(Subject::Other)));
+        let body = review(
+            r#"{"uid":"u","operation":"DELETE","resource":{"version":"v1","resource":"pods"},"object":null}"#,
+        );
+        assert!(matches!(subject(&body), Ok(Subject::Other)));
+    }
+
+    #[test]
+    fn depth_is_bounded_and_brackets_in_strings_do_not_count() {
+        let deep = create(&format!(r#"{{"metadata":{{}},"x":{}{}}}"#, "[".repeat(200), "]".repeat(200)));
+        assert!(decode(deep.as_bytes()).unwrap_err().to_string().contains("nested deeper"));
+        let text = create(&format!(r#"{{"metadata":{{"name":"{}\"["}},"spec":{{}}}}"#, "[".repeat(200)));
+        assert!(matches!(subject(&text), Ok(Subject::Pod(_))));
+    }
+}
