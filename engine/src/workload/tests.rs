@@ -54,7 +54,7 @@ fn error(text: &str) -> String {
 #[case("opensandbox-resumed")]
 #[case("builtin")]
 fn a_template_gives_the_pod_that_its_controller_creates(#[case] case: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/workload").join(case);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/workload").join(case);
     let pods: Vec<Value> = subjects(&fs::read_to_string(folder.join("manifest.yaml")).unwrap())
         .into_iter()
         .inspect(|subject| assert_eq!(subject.pod["metadata"]["namespace"], subject.namespace))
@@ -414,7 +414,7 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
 
 #[test]
 fn no_shape_makes_the_reader_panic() {
-    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/workload");
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/workload");
     for folder in fs::read_dir(folders).unwrap() {
         let text = fs::read_to_string(folder.unwrap().path().join("manifest.yaml")).unwrap();
         for document in parse(&text) {
