@@ -16,7 +16,7 @@ pub fn write(operations: &[Operation<'_>], out: &mut Vec<u8>) {
     write_to(operations, out);
 }
 
-/// Appends the patch in base64 to `out`. It says the same as what [`write`] gives, with some more white space.
+/// Appends the patch in base64 to `out`. It says the same as what [`write()`] gives, with some more white space.
 pub fn write_encoded(operations: &[Operation<'_>], out: &mut Vec<u8>) {
     let mut encoded = Encoded { out, words: Vec::with_capacity(OPERATION) };
     write_to(operations, &mut encoded);
