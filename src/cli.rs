@@ -4,10 +4,10 @@
 
 mod certs;
 mod check;
-mod decide;
 mod dry_run;
 mod flags;
 mod input;
+mod offline;
 mod serve;
 mod stale;
 mod terminal;
@@ -86,7 +86,7 @@ pub fn run() -> ExitCode {
             .map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|Failure(message)| {
-        terminal::complain(&format!("error: {message}"));
+        terminal::eprint_line(&format!("error: {message}"));
         ExitCode::from(FAILED)
     })
 }

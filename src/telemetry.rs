@@ -25,7 +25,7 @@ const DEFAULT_FILTER: &str = "info";
 const SAID_ELSEWHERE: (&str, &str) = ("kube_client", "kube_client::client=off");
 
 /// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people: time, level, message, fields.
     #[default]

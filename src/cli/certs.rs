@@ -102,9 +102,9 @@ impl Certs {
         write(&out, &outputs)?;
 
         let written: Vec<&str> = outputs.iter().map(|output| output.name).collect();
-        terminal::complain(&format!("wrote {} to {}", written.join(", "), out.display()));
+        terminal::eprint_line(&format!("wrote {} to {}", written.join(", "), out.display()));
         if let Some(end) = end(&serving.certificate) {
-            terminal::complain(&format!("{CERTIFICATE} is valid until {end}"));
+            terminal::eprint_line(&format!("{CERTIFICATE} is valid until {end}"));
         }
         terminal::print(&format!("{}\n", STANDARD.encode(&authority.certificate)))?;
         Ok(ExitCode::SUCCESS)

@@ -8,12 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-pub(super) use self::output::line;
 use self::replay::Replay;
-pub(super) use self::replay::asked;
-use super::decide;
 use super::flags::{Chosen, ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
 use super::input::Pods;
+use super::offline::Offline;
 use super::terminal::{self, print};
 use super::{FAILED, Failure, NEGATIVE};
 use crate::cluster::Access;
@@ -23,7 +21,6 @@ use engine::config::config_map::{ConfigMapName, Entries};
 use engine::config::finding::{Code, Finding, Severity};
 use engine::config::lint::{Checked, check};
 use engine::config::{Config, revision, why_privileged};
-use engine::review::decide::Settings;
 use engine::runtimes::privileged::Policy;
 
 #[derive(Debug, Args)]
@@ -112,21 +109,20 @@ impl Check {
         for finding in checked.findings.iter_mut().filter(|finding| finding.code == Code::NoRegion) {
             finding.severity = Severity::Warning;
         }
-        let settings = decisions.settings(false, None);
         let has = |severity| checked.findings.iter().any(|finding| finding.severity == severity);
         let (errors, warnings) = (has(Severity::Error), has(Severity::Warning));
-        let runtimes = runtimes(&checked, &settings.policy);
+        let runtimes = runtimes(&checked, &decisions.settings(false, None).policy);
         let mut failed = false;
         let replay = match (against.as_deref(), live) {
             (None, false) => None,
             _ if errors => {
-                terminal::complain(
+                terminal::eprint_line(
                     "note: pods were not replayed because the configuration has errors; fix them first",
                 );
                 None
             }
             (against, _) => {
-                let (replay, broken) = self.replay(&entries, &source, against, &access, &settings).await?;
+                let (replay, broken) = self.replay(&entries, &source, against, &access).await?;
                 failed = broken;
                 Some(replay)
             }
@@ -150,7 +146,6 @@ impl Check {
         source: &str,
         against: Option<&str>,
         access: &Access,
-        settings: &Settings,
     ) -> Result<(Replay, bool), Failure> {
         let chosen = baseline(against)?;
         let (old_entries, old_source) = chosen.read(access).await?;
@@ -159,15 +154,16 @@ impl Check {
                 .map_err(|rejected| Failure(format!("{source}: {rejected}")))
         };
         let (new, old) = (load(entries, source)?, load(&old_entries, &old_source)?);
-        let (pods, lookups) = if self.live {
+        let (pods, client) = if self.live {
             let client = access.required(&Surroundings::current()).await?;
-            (Pods::of_cluster(&self.pods, &client).await?, decide::lookups(Some(client)))
+            (Pods::of_cluster(&self.pods, &client).await?, Some(client))
         } else {
             (Pods::saved(&self.pods)?, None)
         };
+        let offline = Offline::new(&self.decisions, None, client);
         let mut replay = Replay::new(old_source);
         for (place, subject) in &pods.found {
-            replay.add(place, subject, [&old, &new], settings, &lookups).await?;
+            replay.add(place, subject, [&old, &new], &offline).await?;
         }
         Ok((replay, pods.failed))
     }

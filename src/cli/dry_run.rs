@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use self::output::Report;
-use super::decide::{self, Declared, decide};
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::input::{Given, Input};
+use super::offline::Offline;
 use super::{Failure, terminal};
 use crate::cluster::connect::{self, Mode, Surroundings};
 use engine::runtimes::DefaultRuntimes;
@@ -53,7 +53,7 @@ pub(super) struct DryRun {
     #[command(flatten)]
     config: ConfigFlags,
     /// Whether to look up the pods' owners [default: on with --kubeconfig or --context]
-    #[arg(long, value_name = "auto|on|off", help_heading = "Cluster")]
+    #[arg(long, value_name = "MODE", help_heading = "Cluster")]
     lookups: Option<Mode>,
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -92,18 +92,15 @@ impl DryRun {
         let named = access.kubeconfig.is_some() || access.context.is_some();
         let mode = lookups.unwrap_or(if named { Mode::On } else { Mode::Off });
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;
-        let lookups = decide::lookups(client);
-        let mut settings = decisions.settings(false, runtimes);
-        settings.rules.lookups = lookups.is_some();
+        let offline = Offline::new(&decisions, runtimes, client);
         let input = Input::read(&filename, &namespace)?;
-        let mut report = Report::new(output, &settings);
+        let mut report = Report::new(output, &offline.settings);
         for given in input.given {
             match given {
                 Given::Broken(message) => report.failed(&message),
                 Given::Passed(place, passed) => report.passed(&place, &passed),
                 Given::Pod(place, subject) => {
-                    let declared = Declared { subject: &subject, lookups: &lookups, marked: &[] };
-                    let verdict = decide(&subject, creator.as_deref(), &config, &settings, &declared).await;
+                    let verdict = offline.decide(&config, &subject, creator.as_deref(), &[]).await;
                     report.decided(&place, &subject, creator.as_deref(), &verdict)?;
                 }
             }

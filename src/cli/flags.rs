@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
 use crate::cluster::Access;
 use crate::cluster::config_map;
-use crate::cluster::connect::Surroundings;
+use crate::cluster::connect::{Mode, Surroundings};
 use crate::source::Source;
+use crate::telemetry::LogFormat;
 use engine::config::Config;
 use engine::config::config_map::{ConfigMapName, Entries};
 use engine::config::region::Region;
@@ -108,8 +110,8 @@ pub(super) struct PodFlags {
     /// Saved pods or reviews: a file, a directory of .yaml, .yml and .json files, or - for stdin (repeatable)
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// Namespace to read in the cluster, or for saved objects that do not set one [default: the namespace of the kubeconfig's context, or default]
-    /// default]
+    /// Namespace to read in the cluster, or for saved objects that do not set one [default: that of the
+    /// kubeconfig's context, or default]
     #[arg(short, long)]
     pub namespace: Option<String>,
     /// Pods in all namespaces of the cluster
@@ -126,8 +128,8 @@ pub(super) struct PodFlags {
 pub(super) struct DecisionFlags {
     /// Runtimes for pods that request none: a comma-separated list, or none
     ///
-    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Default: agent-runtime and csi (if configured) when look-ups are off; none when they are on.
-    /// agent-runtime and csi that the configuration has while look-ups are off, and none while they are on.
+    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Default: agent-runtime and csi (if
+    /// configured) when look-ups are off; none when they are on.
     #[arg(long, value_name = "LIST")]
     pub default_runtimes: Option<DefaultRuntimes>,
     /// Another label that makes a pod a sandbox pod (repeatable)
@@ -145,6 +147,35 @@ pub(super) struct DecisionFlags {
     /// Users (controllers) whose pods may use privileged runtimes; * matches any text (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub privileged_creators: Vec<Pattern>,
+}
+
+/// `--lookups`
+impl ValueEnum for Mode {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Mode::Auto, Mode::On, Mode::Off]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Mode::Auto => PossibleValue::new("auto").help("On in a cluster or with a kubeconfig"),
+            Mode::On => PossibleValue::new("on").help("On, and an error where there is no cluster"),
+            Mode::Off => PossibleValue::new("off").help("Off"),
+        })
+    }
+}
+
+/// `--log-format`
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[LogFormat::Text, LogFormat::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            LogFormat::Text => PossibleValue::new("text").help("For people"),
+            LogFormat::Json => PossibleValue::new("json").help("For collectors: one JSON object per line"),
+        })
+    }
 }
 
 /// `--on-conflict`

@@ -7,7 +7,7 @@ use kube::Client;
 
 use super::Failure;
 use super::flags::PodFlags;
-use super::terminal::complain;
+use super::terminal::eprint_line;
 use crate::cluster;
 use engine::workload::{self, Found, Subject, Templates};
 use engine::yaml;
@@ -115,9 +115,9 @@ impl Pods {
         for given in Input::read(&flags.filename, namespace)?.given {
             match given {
                 Given::Pod(place, subject) => pods.found.push((place, subject)),
-                Given::Passed(place, passed) => complain(&format!("note: {place}: {}", passed.note)),
+                Given::Passed(place, passed) => eprint_line(&format!("note: {place}: {}", passed.note)),
                 Given::Broken(message) => {
-                    complain(&format!("error: {message}"));
+                    eprint_line(&format!("error: {message}"));
                     pods.failed = true;
                 }
             }

@@ -66,7 +66,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFlags,
     /// Whether to look up the pods' owners; auto means on in a cluster or with a kubeconfig
-    #[arg(long, value_name = "auto|on|off", default_value = "auto", help_heading = "Cluster")]
+    #[arg(long, value_name = "MODE", default_value = "auto", help_heading = "Cluster")]
     lookups: Mode,
     /// Node to read the region from when --region-id is not set
     #[arg(long, value_name = "NAME", env = "NODE_NAME", help_heading = "Cluster")]

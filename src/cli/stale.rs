@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 
 use self::compare::Comparison;
 use super::Failure;
-use super::decide;
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
 use super::input::Pods;
-use super::terminal::{self, complain, print};
+use super::offline::Offline;
+use super::terminal::{self, eprint_line, print};
 use crate::cluster::connect::{self, Mode, Surroundings};
 
 #[derive(Debug, Args)]
@@ -72,21 +72,20 @@ impl Stale {
         let Self { output, pods: flags, config, cluster, decisions } = &self;
         let access = cluster.access();
         let config = config.load(&access).await?;
-        let settings = decisions.settings(false, None);
-        let (pods, lookups) = if flags.filename.is_empty() {
+        let (pods, client) = if flags.filename.is_empty() {
             let client = connect::connect(&access, Mode::On, &Surroundings::current()).await?;
             let Some(client) = client else {
                 return Err(Failure("no cluster configured; pass saved pods with -f FILE".to_owned()));
             };
-            (Pods::of_cluster(flags, &client).await?, decide::lookups(Some(client)))
+            (Pods::of_cluster(flags, &client).await?, Some(client))
         } else {
             (Pods::saved(flags)?, None)
         };
-        let comparison = Comparison { config: &config, settings: &settings, lookups: &lookups };
+        let comparison = Comparison { config: &config, offline: Offline::new(decisions, None, client) };
         let (mut looked_at, mut stale) = (0, Vec::new());
         for (place, subject) in &pods.found {
             if subject.origin.kind != "Pod" {
-                complain(&format!("note: {place}: not a running pod; nothing has been injected yet"));
+                eprint_line(&format!("note: {place}: not a running pod; nothing has been injected yet"));
                 continue;
             }
             let Some(found) = comparison.compare(place, subject).await? else { continue };
@@ -101,7 +100,7 @@ impl Stale {
             Format::Diff => print(&output::diff(&stale, terminal::colours()))?,
             Format::Json => print(&output::json(&stale, looked_at))?,
         }
-        complain(&format!(
+        eprint_line(&format!(
             "{} of {looked_at} sandbox {} stale",
             stale.len(),
             if looked_at == 1 { "pod is" } else { "pods are" }

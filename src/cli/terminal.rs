@@ -3,6 +3,9 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+use anstyle::{AnsiColor, Style};
+use engine::text::printable;
+
 use super::Failure;
 
 /// Writes a result to stdout. Whoever closed the pipe has seen enough: that is no failure.
@@ -18,8 +21,8 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a line to stderr; there is nowhere left to complain that it failed.
-pub(super) fn complain(line: &str) {
+/// Writes a line to stderr; there is nowhere left to report that it failed.
+pub(super) fn eprint_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -29,23 +32,50 @@ pub(super) fn colours() -> bool {
     !forbidden && std::io::stdout().is_terminal()
 }
 
-/// A cell of a table: its text, and the escape code of its colour.
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) colour: Option<&'static str>,
+pub(super) const PLAIN: Style = Style::new();
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// `text` in a style, where there are colours.
+pub(super) fn styled(text: &str, style: Style, colours: bool) -> String {
+    if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
-pub(super) const RED: &str = "\x1b[31m";
-pub(super) const GREEN: &str = "\x1b[32m";
-pub(super) const YELLOW: &str = "\x1b[33m";
+/// The style of a line of a difference, by its sign.
+pub(super) fn style_of_change(line: &str) -> Style {
+    match line.as_bytes().first() {
+        Some(b'+') => GREEN,
+        Some(b'-') => RED,
+        Some(b'@') => CYAN,
+        _ => PLAIN,
+    }
+}
+
+/// One change of a field, indented, in the style of its sign; a field that has another value is yellow.
+pub(super) fn change(change: &str, colours: bool) -> String {
+    let change = printable(change);
+    let style = match style_of_change(&change) {
+        PLAIN => YELLOW,
+        style => style,
+    };
+    format!("  {}\n", styled(&change, style, colours))
+}
+
+/// A cell of a table.
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
 
 impl Cell {
     pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), colour: None }
+        Self::styled(text, PLAIN)
     }
 
-    pub(super) fn coloured(text: impl Into<String>, colour: &'static str) -> Self {
-        Self { text: text.into(), colour: Some(colour) }
+    pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
     }
 }
 
@@ -60,13 +90,10 @@ pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], colours: bool) -> Strin
     let header: Vec<Cell> = header.iter().map(|text| Cell::plain(*text)).collect();
     for row in std::iter::once(&header).chain(rows) {
         let mut line = String::new();
-        for (column, Cell { text, colour }) in row.iter().enumerate() {
+        for (column, Cell { text, style }) in row.iter().enumerate() {
             let padding = if column + 1 == row.len() { 0 } else { widths[column] - text.chars().count() + 2 };
-            let (on, off) = match colour {
-                Some(colour) if colours => (*colour, "\x1b[0m"),
-                _ => ("", ""),
-            };
-            line.push_str(&format!("{on}{text}{off}{:padding$}", ""));
+            line.push_str(&styled(text, *style, colours));
+            line.push_str(&" ".repeat(padding));
         }
         out.push_str(line.trim_end());
         out.push('\n');
@@ -90,7 +117,7 @@ mod tests {
     #[test]
     fn colours_do_not_move_columns() {
         let rows =
-            [vec![Cell::coloured("error", RED), Cell::plain("b")], vec![Cell::plain("é"), Cell::plain("")]];
+            [vec![Cell::styled("error", RED), Cell::plain("b")], vec![Cell::plain("é"), Cell::plain("")]];
         assert_eq!(table(&["A", "B"], &rows, false), "A      B\nerror  b\né\n");
         assert_eq!(table(&["A", "B"], &rows[..1], true), "A      B\n\x1b[31merror\x1b[0m  b\n");
     }

@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::header::{HeaderValue, USER_AGENT};
@@ -83,18 +82,6 @@ pub enum ConnectError {
 enum Origin {
     Files(String, Vec<PathBuf>),
     ServiceAccount,
-}
-
-impl FromStr for Mode {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Mode::Auto),
-            "on" => Ok(Mode::On),
-            "off" => Ok(Mode::Off),
-            _ => Err("expected auto, on or off".to_owned()),
-        }
-    }
 }
 
 impl Surroundings {

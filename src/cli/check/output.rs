@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::super::terminal::{Cell, GREEN, RED, YELLOW, table};
+use super::super::terminal::{Cell, RED, YELLOW, change, styled, table};
 use super::replay::{Different, Replay};
 use super::{Report, RuntimeReport};
 use engine::config::finding::{Finding, Severity};
@@ -58,12 +58,12 @@ pub(super) fn json(report: &Report) -> String {
 
 fn row(finding: &Finding) -> Vec<Cell> {
     let Finding { code, severity, runtime, path, message } = finding;
-    let colour = match severity {
+    let style = match severity {
         Severity::Error => RED,
         Severity::Warning => YELLOW,
     };
     vec![
-        Cell::coloured(severity.to_string(), colour),
+        Cell::styled(severity.to_string(), style),
         Cell::plain(code.as_str()),
         Cell::plain(if runtime.is_empty() { "-" } else { runtime }),
         Cell::plain(if path.is_empty() { "-" } else { path }),
@@ -94,7 +94,7 @@ fn runtime(runtime: &RuntimeReport) -> Vec<Cell> {
         None => Cell::plain("no"),
         Some(allowed) => {
             let text = format!("yes, {allowed}: {}", privileged.join(", "));
-            if restricted_by.is_empty() { Cell::coloured(text, YELLOW) } else { Cell::plain(text) }
+            if restricted_by.is_empty() { Cell::styled(text, YELLOW) } else { Cell::plain(text) }
         }
     };
     vec![
@@ -123,27 +123,11 @@ fn replayed(replay: &Replay, colours: bool) -> String {
         let outcome = if before == after { (*before).to_owned() } else { format!("{before} -> {after}") };
         let _ = writeln!(out, "\n{}: {outcome}", printable(place));
         for reason in reasons {
-            let (on, off) = if colours { (RED, "\x1b[0m") } else { ("", "") };
-            let _ = writeln!(out, "  {on}{reason}{off}");
+            let _ = writeln!(out, "  {}", styled(reason, RED, colours));
         }
-        for change in changes {
-            out.push_str(&line(&change.to_string(), colours));
+        for field in changes {
+            out.push_str(&change(&field.to_string(), colours));
         }
     }
     out
-}
-
-/// One change, in the colour of its sign.
-pub(in crate::cli) fn line(change: &str, colours: bool) -> String {
-    let change = printable(change);
-    let colour = match change.as_bytes().first() {
-        _ if !colours => None,
-        Some(b'+') => Some(GREEN),
-        Some(b'-') => Some(RED),
-        _ => Some(YELLOW),
-    };
-    match colour {
-        Some(colour) => format!("  {colour}{change}\x1b[0m\n"),
-        None => format!("  {change}\n"),
-    }
 }

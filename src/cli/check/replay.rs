@@ -2,14 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::decide::{Declared, after, decide, operations};
+use super::super::offline::{Offline, after, operations, reasons};
 use super::Failure;
-use crate::cluster::Lookups;
 use engine::config::{Config, Runtime};
 use engine::inject::diff::{Change, changes};
 use engine::inject::undo::{Known, mark, uninject};
-use engine::review::decide::{Outcome, Settings};
-use engine::runtimes::System;
 use engine::workload::Subject;
 
 /// What came of all pods.
@@ -66,19 +63,18 @@ impl Replay {
         place: &str,
         subject: &Subject,
         [old, new]: [&Config; 2],
-        settings: &Settings,
-        lookups: &Option<Lookups>,
+        offline: &Offline,
     ) -> Result<(), Failure> {
-        if !settings.rules.may_be_sandbox(&subject.pod.to_string()) {
+        if !offline.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
             return Ok(());
         }
         self.pods += 1;
         let marked = mark(&subject.pod).unwrap_or_default();
         let brought: Vec<&Runtime> = marked.iter().filter_map(|(name, _)| old.runtime(name)).collect();
         let pristine = Subject { pod: uninject(&subject.pod, &brought, Known::Equal), ..subject.clone() };
-        let names = asked(&subject.pod, settings, marked.into_iter().map(|(name, _)| name).collect());
-        let before = made(&pristine, &names, old, settings, lookups).await?;
-        let after = made(&pristine, &names, new, settings, lookups).await?;
+        let names = offline.requested(&subject.pod, marked.into_iter().map(|(name, _)| name).collect());
+        let before = made(&pristine, &names, old, offline).await?;
+        let after = made(&pristine, &names, new, offline).await?;
         let changes = changes(&before.pod, &after.pod);
         let denied = |made: &Made| made.outcome == "denied";
         if changes.is_empty() && denied(&before) == denied(&after) && before.reasons == after.reasons {
@@ -98,29 +94,13 @@ impl Replay {
     }
 }
 
-/// The runtimes that a pod `has` stand for what its owner asked for; for pods whose labels say it themselves, none do.
-pub(in crate::cli) fn asked(pod: &Value, settings: &Settings, has: Vec<String>) -> Vec<String> {
-    let text = pod.to_string();
-    let system = serde_json::from_str(&text).ok().and_then(|pod| settings.rules.system(&pod).ok().flatten());
-    match system {
-        Some(System::OpenKruise) => has,
-        _ => Vec::new(),
-    }
-}
-
 async fn made(
     subject: &Subject,
     marked: &[String],
     config: &Config,
-    settings: &Settings,
-    lookups: &Option<Lookups>,
+    offline: &Offline,
 ) -> Result<Made, Failure> {
-    let declared = Declared { subject, lookups, marked };
-    let verdict = decide(subject, None, config, settings, &declared).await;
-    let reasons = match &verdict.outcome {
-        Outcome::Denied(denied) if denied.code >= 500 => return Err(Failure(denied.message())),
-        Outcome::Denied(denied) => denied.lines().collect(),
-        _ => Vec::new(),
-    };
+    let verdict = offline.decide(config, subject, None, marked).await;
+    let reasons = reasons(&verdict)?;
     Ok(Made { outcome: verdict.outcome.as_str(), pod: after(&subject.pod, &operations(&verdict))?, reasons })
 }

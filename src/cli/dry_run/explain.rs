@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::super::decide::operations;
+use super::super::offline::operations;
+use super::super::terminal::{Cell, GREEN, PLAIN, RED, YELLOW, table};
+use anstyle::Style;
 use engine::inject::STATUS_ANNOTATION;
 use engine::inject::decision::Action;
 use engine::review::decide::{Outcome, Passed, Settings, Verdict};
@@ -16,8 +18,8 @@ pub(super) struct Explained {
     heading: String,
     /// Sentences below the heading.
     notes: Vec<String>,
-    rows: Vec<[String; 4]>,
-    actions: Vec<Action>,
+    /// Runtime, field, action and why, of every item.
+    rows: Vec<Vec<Cell>>,
 }
 
 /// Explains one verdict.
@@ -65,22 +67,20 @@ pub(super) fn explain(
     decisions
         .sort_by_key(|decision| verdict.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
     let rows = decisions.iter().map(|decision| {
-        let why = decision.why.as_deref().map(printable).unwrap_or_default();
-        [
-            decision.runtime.to_owned(),
-            printable(&decision.field.to_string()),
-            decision.action.to_string(),
-            why,
+        vec![
+            Cell::plain(decision.runtime),
+            Cell::plain(printable(&decision.field.to_string())),
+            Cell::styled(decision.action.to_string(), style(decision.action)),
+            Cell::plain(decision.why.as_deref().map(printable).unwrap_or_default()),
         ]
     });
-    let actions = decisions.iter().map(|decision| decision.action).collect();
-    Explained { heading, notes, rows: rows.collect(), actions }
+    Explained { heading, notes, rows: rows.collect() }
 }
 
 /// The text for all pods, columns aligned for each.
-pub(super) fn table(explained: &[Explained], colours: bool) -> String {
+pub(super) fn text(explained: &[Explained], colours: bool) -> String {
     let mut text = String::new();
-    for (index, Explained { heading, notes, rows, actions }) in explained.iter().enumerate() {
+    for (index, Explained { heading, notes, rows }) in explained.iter().enumerate() {
         if index > 0 {
             text.push('\n');
         }
@@ -92,34 +92,18 @@ pub(super) fn table(explained: &[Explained], colours: bool) -> String {
         if rows.is_empty() {
             continue;
         }
-        let header = ["RUNTIME", "FIELD", "ACTION", "WHY"].map(str::to_owned);
-        let width = |column: usize| {
-            let cells = rows.iter().chain([&header]).map(|row| row[column].len());
-            cells.max().unwrap_or_default()
-        };
-        let widths = [width(0), width(1), width(2)];
-        let mut line = |row: &[String; 4], action: Option<Action>| {
-            let [runtime, field, what, why] = row;
-            let (on, off) = if colours { colour(action) } else { ("", "") };
-            let cells = format!(
-                "  {runtime:0$}  {field:1$}  {on}{what:2$}{off}  {why}",
-                widths[0], widths[1], widths[2]
-            );
-            let _ = writeln!(text, "{}", cells.trim_end());
-        };
-        line(&header, None);
-        for (row, action) in rows.iter().zip(actions) {
-            line(row, Some(*action));
+        for line in table(&["RUNTIME", "FIELD", "ACTION", "WHY"], rows, colours).lines() {
+            let _ = writeln!(text, "  {line}");
         }
     }
     text
 }
 
-fn colour(action: Option<Action>) -> (&'static str, &'static str) {
+fn style(action: Action) -> Style {
     match action {
-        Some(Action::Added) => ("\x1b[32m", "\x1b[0m"),
-        Some(Action::Chained | Action::Kept) => ("\x1b[33m", "\x1b[0m"),
-        Some(Action::Conflict) => ("\x1b[31m", "\x1b[0m"),
-        Some(Action::Unchanged) | None => ("", ""),
+        Action::Added => GREEN,
+        Action::Chained | Action::Kept => YELLOW,
+        Action::Conflict => RED,
+        Action::Unchanged => PLAIN,
     }
 }

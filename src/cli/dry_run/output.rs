@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::super::decide::{after, operations};
-use super::super::terminal::{colours, complain, print};
+use super::super::offline::{after, operations};
+use super::super::terminal::{colours, eprint_line, print, style_of_change, styled};
 use super::explain::{self, Explained};
 use super::{Failure, Format};
 use engine::review::decide::{Outcome, Passed, Settings, Verdict};
@@ -40,7 +40,7 @@ impl<'s> Report<'s> {
     /// Something could not be read.
     pub(super) fn failed(&mut self, message: &str) {
         self.failed = true;
-        complain(&format!("error: {message}"));
+        eprint_line(&format!("error: {message}"));
     }
 
     /// A document stands for no pod.
@@ -49,7 +49,7 @@ impl<'s> Report<'s> {
             Some(review) if self.format == Format::Review => {
                 self.response(&review.uid, &Verdict::passed(Passed::NotPod));
             }
-            _ => complain(&format!("note: {place}: {}", passed.note)),
+            _ => eprint_line(&format!("note: {place}: {}", passed.note)),
         }
     }
 
@@ -62,7 +62,7 @@ impl<'s> Report<'s> {
         verdict: &Verdict<'_>,
     ) -> Result<(), Failure> {
         for note in &subject.notes {
-            complain(&format!("note: {place}: {note}"));
+            eprint_line(&format!("note: {place}: {note}"));
         }
         if self.format == Format::Explain {
             self.explained.push(explain::explain(subject, creator, verdict, self.settings));
@@ -74,13 +74,13 @@ impl<'s> Report<'s> {
         if let Outcome::Denied(denied) = &verdict.outcome {
             self.denied = true;
             for line in denied.lines() {
-                complain(&format!("denied: {place}: {line}"));
+                eprint_line(&format!("denied: {place}: {line}"));
             }
             return Ok(());
         }
         if let Outcome::Injected(plan) = &verdict.outcome {
             for warning in &plan.warnings {
-                complain(&format!("warning: {place}: {}", printable(warning)));
+                eprint_line(&format!("warning: {place}: {}", printable(warning)));
             }
         }
         let operations = operations(verdict);
@@ -114,7 +114,7 @@ impl<'s> Report<'s> {
                     print(&format!("{value:#}\n"))?;
                 }
             }
-            Format::Explain => print(&explain::table(&self.explained, colours()))?,
+            Format::Explain => print(&explain::text(&self.explained, colours()))?,
             _ => {}
         }
         Ok((self.failed, self.denied))
@@ -137,11 +137,5 @@ fn diff(place: &str, before: &str, after: &str) -> String {
     if !colours() {
         return plain;
     }
-    let colour = |line: &str| match line.as_bytes().first() {
-        Some(b'+') => format!("\x1b[32m{line}\x1b[0m\n"),
-        Some(b'-') => format!("\x1b[31m{line}\x1b[0m\n"),
-        Some(b'@') => format!("\x1b[36m{line}\x1b[0m\n"),
-        _ => format!("{line}\n"),
-    };
-    plain.lines().map(colour).collect()
+    plain.lines().map(|line| format!("{}\n", styled(line, style_of_change(line), true))).collect()
 }

@@ -2,21 +2,17 @@
 
 use serde_json::Value;
 
-use super::super::check::asked;
-use super::super::decide::{Declared, after, decide, operations};
+use super::super::offline::{Offline, after, operations, reasons};
 use super::Failure;
-use crate::cluster::Lookups;
 use engine::config::{Config, Runtime};
 use engine::inject::diff::{Change, changes};
 use engine::inject::undo::{Known, mark, uninject};
-use engine::review::decide::{Outcome, Settings};
 use engine::workload::Subject;
 
 /// What pods are compared with.
 pub(super) struct Comparison<'c> {
     pub(super) config: &'c Config,
-    pub(super) settings: &'c Settings,
-    pub(super) lookups: &'c Option<Lookups>,
+    pub(super) offline: Offline,
 }
 
 /// What is to be said of a pod.
@@ -68,7 +64,7 @@ impl Comparison<'_> {
     /// Compares one pod; `None` when it is not a sandbox pod and carries no mark.
     pub(super) async fn compare(&self, place: &str, subject: &Subject) -> Result<Option<Found>, Failure> {
         let marked = mark(&subject.pod);
-        if marked.is_none() && !self.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
+        if marked.is_none() && !self.offline.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
             return Ok(None);
         }
         // Of a pod that nobody marked, everything that the configuration could have brought is taken out.
@@ -77,15 +73,10 @@ impl Comparison<'_> {
             None => self.config.runtimes().iter().filter(|runtime| has(&subject.pod, runtime)).collect(),
         };
         let names = brought.iter().map(|runtime| runtime.name.clone()).collect();
-        let names = asked(&subject.pod, self.settings, names);
+        let names = self.offline.requested(&subject.pod, names);
         let fresh = Subject { pod: uninject(&subject.pod, &brought, Known::Named), ..subject.clone() };
-        let declared = Declared { subject: &fresh, lookups: self.lookups, marked: &names };
-        let verdict = decide(&fresh, None, self.config, self.settings, &declared).await;
-        let reasons: Vec<String> = match &verdict.outcome {
-            Outcome::Denied(denied) if denied.code >= 500 => return Err(Failure(denied.message())),
-            Outcome::Denied(denied) => denied.lines().collect(),
-            _ => Vec::new(),
-        };
+        let verdict = self.offline.decide(self.config, &fresh, None, &names).await;
+        let reasons = reasons(&verdict)?;
         // Where nobody could say what a new pod would get, it would get what this one has.
         let expected = if verdict.decided_by.is_some() { &verdict.runtimes } else { &brought };
         let mut runtimes = self.differences(&subject.pod, marked.as_deref(), expected);
@@ -93,7 +84,7 @@ impl Comparison<'_> {
         let mut changes: Vec<Change> = changes(&subject.pod, &new).into_iter().filter(counts).collect();
         if !reasons.is_empty() {
             changes.clear();
-        } else if !self.settings.injection.status_annotation && changes.is_empty() {
+        } else if !self.offline.settings.injection.status_annotation && changes.is_empty() {
             // Where pods are not marked, one without a mark is stale only if something differs.
             runtimes.retain(|difference| difference.state != State::Unmarked);
         }

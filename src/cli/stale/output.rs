@@ -4,15 +4,14 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::super::check::line;
-use super::super::terminal::{self, Cell, RED, YELLOW};
+use super::super::terminal::{self, Cell, RED, YELLOW, change};
 use super::compare::{Difference, Found, State};
 use engine::inject::diff::Change;
 use engine::text::printable;
 
 const COLUMNS: [&str; 6] = ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"];
 
-/// One line a pod and runtime.
+/// One line per pod and runtime.
 pub(super) fn table(stale: &[Found], colours: bool) -> String {
     let mut rows = Vec::new();
     for Found { namespace, name, runtimes, .. } in stale {
@@ -25,7 +24,7 @@ pub(super) fn table(stale: &[Found], colours: bool) -> String {
                 Cell::plain(printable(namespace)),
                 Cell::plain(printable(name)),
                 Cell::plain(printable(runtime)),
-                Cell::coloured(state.as_str(), colour),
+                Cell::styled(state.as_str(), colour),
                 revision(then),
                 revision(now),
             ]);
@@ -47,8 +46,8 @@ pub(super) fn diff(stale: &[Found], colours: bool) -> String {
         for reason in reasons {
             let _ = writeln!(out, "  a new pod would be denied: {reason}");
         }
-        for change in changes {
-            out.push_str(&line(&change.to_string(), colours));
+        for field in changes {
+            out.push_str(&change(&field.to_string(), colours));
         }
     }
     out

@@ -1,0 +1,121 @@
+//! The webhook's decisions on the pods of an input: what every offline verb starts from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::budget::Budget;
+use engine::config::Config;
+use engine::patch;
+use engine::pod::Pod;
+use engine::review::decide::{self, Candidate, Outcome, Passed, Settings, Verdict};
+use engine::runtimes::{DecidedBy, DefaultRuntimes, System};
+use engine::workload::Subject;
+use kube::Client;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Failure;
+use super::flags::DecisionFlags;
+use crate::cluster::{self, Lookups};
+use crate::metrics::Metrics;
+
+/// Offline nobody waits for the answer; this only bounds questions to a cluster.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How pods are decided on, and the cluster to ask about their owners, if there is one.
+pub(super) struct Offline {
+    pub(super) settings: Settings,
+    lookups: Option<Lookups>,
+}
+
+impl Offline {
+    /// Decisions by the `flags`, with look-ups through `client`. `forced` runtimes replace every rule.
+    pub(super) fn new(
+        flags: &DecisionFlags,
+        forced: Option<DefaultRuntimes>,
+        client: Option<Client>,
+    ) -> Self {
+        let lookups = client.map(|client| Lookups::new(client, Arc::new(Metrics::new())));
+        let mut settings = flags.settings(false, forced);
+        settings.rules.lookups = lookups.is_some();
+        Self { settings, lookups }
+    }
+
+    /// Decides on one pod.
+    ///
+    /// `creator` is the user who creates it, where a recorded review does not say that. `marked` are the runtimes that the
+    /// pod got when it was created; they stand for what its owner requests where that can be neither read nor looked up.
+    pub(super) async fn decide<'c>(
+        &self,
+        config: &'c Config,
+        subject: &Subject,
+        creator: Option<&str>,
+        marked: &[String],
+    ) -> Verdict<'c> {
+        let text = subject.pod.to_string();
+        let settings = &self.settings;
+        match Pod::read(&text) {
+            Ok(pod) => {
+                let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
+                let candidate = Candidate {
+                    pod: &pod,
+                    namespace: &subject.namespace,
+                    creator: creator.or(reviewed),
+                    declared: self.declared(subject, marked),
+                };
+                let (mut budget, deadline) = (Budget::unlimited(), Instant::now() + LOOKUP_TIMEOUT);
+                let progress = decide::decide(candidate, config, settings, &mut budget);
+                cluster::settle(progress, self.lookups.as_ref(), &mut budget, deadline).await
+            }
+            Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
+            Err(error) => Verdict::malformed_pod(&subject.origin.name, error),
+        }
+    }
+
+    /// What the manifest that a pod was made of says, else the pod's mark.
+    fn declared<'s>(&self, subject: &'s Subject, marked: &'s [String]) -> Option<(DecidedBy, &'s [String])> {
+        if let Some(declared) = &subject.declared {
+            let by = if declared.kind == "SandboxSet" { DecidedBy::SandboxSet } else { DecidedBy::Sandbox };
+            return Some((by, &declared.runtimes));
+        }
+        (!marked.is_empty() && self.lookups.is_none()).then_some((DecidedBy::Sandbox, marked))
+    }
+
+    /// The runtimes that a pod `has`, where they stand for what its owner requests: for pods whose labels say it
+    /// themselves, none do.
+    pub(super) fn requested(&self, pod: &Value, has: Vec<String>) -> Vec<String> {
+        let text = pod.to_string();
+        let pod = serde_json::from_str(&text).ok();
+        match pod.and_then(|pod| self.settings.rules.system(&pod).ok().flatten()) {
+            Some(System::OpenKruise) => has,
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Why a pod is denied, a reason a line; empty when it is not. A decision that could not be made is a failure.
+pub(super) fn reasons(verdict: &Verdict<'_>) -> Result<Vec<String>, Failure> {
+    match &verdict.outcome {
+        Outcome::Denied(denied) if denied.code >= 500 => Err(Failure(denied.message())),
+        Outcome::Denied(denied) => Ok(denied.lines().collect()),
+        Outcome::Passed(_) | Outcome::Injected(_) => Ok(Vec::new()),
+    }
+}
+
+/// The patch as JSON; an empty list where nothing changes.
+pub(super) fn operations(verdict: &Verdict<'_>) -> String {
+    let mut out = Vec::new();
+    match &verdict.outcome {
+        Outcome::Injected(plan) => patch::write(&plan.operations, &mut out),
+        Outcome::Passed(_) | Outcome::Denied(_) => out.extend_from_slice(b"[]"),
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The pod after the patch, applied as the API server applies it.
+pub(super) fn after(pod: &Value, operations: &str) -> Result<Value, Failure> {
+    let patch: json_patch::Patch = serde_json::from_str(operations)?;
+    let mut pod = pod.clone();
+    json_patch::patch(&mut pod, &patch)?;
+    Ok(pod)
+}
