@@ -174,7 +174,7 @@ struct Context<'a> {
 /// `default_namespace` is that of objects that name none. A broken item of a list is an error in its place.
 ///
 /// ```
-/// use sandbox_injector::workload::{Found, Templates, read};
+/// use engine::workload::{Found, Templates, read};
 ///
 /// let set = serde_json::json!({
 ///     "apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxSet", "metadata": {"name": "code"},

@@ -107,7 +107,7 @@ pub enum Problem {
 ///
 /// ```
 /// let text = "kind: Pod\n---\nkind: [\n---\nkind: Job\n";
-/// let found = sandbox_injector::yaml::documents(text);
+/// let found = engine::yaml::documents(text);
 /// assert_eq!(found[0].as_ref().unwrap().value["kind"], "Pod");
 /// assert!(found[1].as_ref().unwrap_err().to_string().starts_with("document 2, line "));
 /// assert_eq!(found[2].as_ref().unwrap().value["kind"], "Job");

@@ -1,6 +1,6 @@
-//! `certs`: an authority and a serving certificate as files, for clusters without a certificate manager.
+//! `certs`: a CA and a serving certificate as files, for clusters without a certificate manager.
 //!
-//! What is there is never overwritten: a lost authority means a webhook that nobody trusts.
+//! What is there is never overwritten: a lost CA means a webhook that nobody trusts.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
@@ -17,8 +17,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::{Failure, terminal};
 use crate::certs::{self, CertificateAndKey, Validity};
 
-/// How long an authority is valid: serving certificates are renewed under it without touching the caBundle.
-const AUTHORITY_DAYS: u32 = 3650;
+/// How long a CA is valid: serving certificates are renewed under it without touching the caBundle.
+const CA_DAYS: u32 = 3650;
 
 const CA_CERTIFICATE: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
@@ -78,24 +78,24 @@ impl Certs {
             }),
             _ => None,
         };
-        let (authority, is_new) = match given {
-            Some(authority) => (authority, false),
+        let (ca, is_new) = match given {
+            Some(ca) => (ca, false),
             None => {
-                let validity = Validity::days(now, days.max(AUTHORITY_DAYS))?;
+                let validity = Validity::days(now, days.max(CA_DAYS))?;
                 (certs::authority("sandbox-injector", validity)?, true)
             }
         };
-        let serving = certs::serving(&authority, &names, Validity::days(now, days)?)?;
+        let serving = certs::serving(&ca, &names, Validity::days(now, days)?)?;
 
         let mut outputs = Vec::new();
-        // Renewing in place finds the authority's certificate there already.
+        // Renewing in place finds the CA's certificate there already.
         let is_there = std::fs::read(out.join(CA_CERTIFICATE))
-            .is_ok_and(|there| !is_new && there == authority.certificate.as_bytes());
+            .is_ok_and(|there| !is_new && there == ca.certificate.as_bytes());
         if !is_there {
-            outputs.push(Output { name: CA_CERTIFICATE, content: &authority.certificate, mode: 0o644 });
+            outputs.push(Output { name: CA_CERTIFICATE, content: &ca.certificate, mode: 0o644 });
         }
         if is_new {
-            outputs.push(Output { name: CA_KEY, content: &authority.key, mode: 0o600 });
+            outputs.push(Output { name: CA_KEY, content: &ca.key, mode: 0o600 });
         }
         outputs.push(Output { name: CERTIFICATE, content: &serving.certificate, mode: 0o644 });
         outputs.push(Output { name: KEY, content: &serving.key, mode: 0o600 });
@@ -106,14 +106,14 @@ impl Certs {
         if let Some(end) = end(&serving.certificate) {
             terminal::eprint_line(&format!("{CERTIFICATE} is valid until {end}"));
         }
-        terminal::print(&format!("{}\n", STANDARD.encode(&authority.certificate)))?;
+        terminal::print(&format!("{}\n", STANDARD.encode(&ca.certificate)))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 fn read(path: &Path, flag: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure(format!("cannot read {flag} {}: {error}; give a readable PEM file", path.display()))
+        Failure(format!("cannot read {flag} {}: {error}; pass a readable PEM file", path.display()))
     })
 }
 
@@ -127,9 +127,11 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
         .collect();
     if !there.is_empty() {
         return Err(Failure(format!(
-            "{}: {} already exist and will not be overwritten. Choose another --out or move the files away{}",
+            "{}: {} already {} and will not be overwritten; choose another --out or move {} away{}",
             directory.display(),
             there.join(", "),
+            if there.len() == 1 { "exists" } else { "exist" },
+            if there.len() == 1 { "it" } else { "them" },
             if there.contains(&CA_KEY) {
                 format!(
                     ". To renew under the existing CA, remove {CERTIFICATE} and {KEY}, then add \

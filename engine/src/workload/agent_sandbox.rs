@@ -31,7 +31,7 @@ const CREATED_BY: &str = "agents.x-k8s.io/created-by";
 /// The value that agent-sandbox labels carry for a name: its FNV-1a 32-bit hash in 8 hexadecimal digits.
 ///
 /// ```
-/// assert_eq!(sandbox_injector::workload::name_hash("sandbox-example"), "8302e04b");
+/// assert_eq!(engine::workload::name_hash("sandbox-example"), "8302e04b");
 /// ```
 pub fn name_hash(name: &str) -> String {
     let hash =

@@ -15,7 +15,7 @@ const MAX_SIMPLE_KEY: usize = 1000;
 ///
 /// ```
 /// let pod = serde_json::json!({"metadata": {"labels": {"acs": "true"}}, "args": ["-c", "a\nb\n"]});
-/// let text = sandbox_injector::yaml::to_string(&pod);
+/// let text = engine::yaml::to_string(&pod);
 /// assert_eq!(text, "metadata:\n  labels:\n    acs: \"true\"\nargs:\n- -c\n- |\n  a\n  b\n");
 /// ```
 pub fn to_string(value: &Value) -> String {
