@@ -13,6 +13,7 @@ pub mod pattern;
 pub mod pod;
 pub mod review;
 pub mod runtimes;
+pub mod systems;
 pub mod text;
 pub mod workload;
 pub mod yaml;
