@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod config;
 pub mod inject;
+pub mod json_path;
 pub mod kube;
 pub mod patch;
 pub mod pattern;
