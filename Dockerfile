@@ -8,9 +8,11 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # The dependencies alone: this layer is rebuilt only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY engine/Cargo.toml engine/
-RUN mkdir src engine/src \
+# Of the tests cargo wants to see the manifest, though it builds none of them here.
+COPY tests/support/Cargo.toml tests/support/
+RUN mkdir src engine/src tests/support/src \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs engine/src/lib.rs \
+ && touch src/lib.rs engine/src/lib.rs tests/support/src/lib.rs \
  && mkdir -p benches examples && touch benches/review.rs examples/floor.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
  && rm -r src engine/src

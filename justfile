@@ -16,7 +16,7 @@ test *ARGS:
 
 # Write the golden files anew; then read the diff
 golden:
-    UPDATE_GOLDEN=1 cargo test --locked -p sandbox-injector-engine --test engine golden
+    UPDATE_GOLDEN=1 cargo test --locked -- golden examples default_configuration
 
 # Format the code
 fmt:

@@ -4,7 +4,10 @@
 
 use serde::Deserialize;
 
-use engine::systems::kruise::{GROUP, KruiseKind};
+use engine::runtimes::KRUISE_GROUP;
+
+/// The version that the controllers of this time write; others are discovered.
+pub(super) const USUAL_VERSION: &str = "v1alpha1";
 
 /// A kind that declares runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,18 +18,17 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn as_str(self) -> &'static str {
-        self.known().as_str()
+        match self {
+            Kind::Sandbox => "Sandbox",
+            Kind::SandboxSet => "SandboxSet",
+        }
     }
 
     /// Its name in paths and RBAC rules.
     pub(super) fn plural(self) -> &'static str {
-        self.known().plural()
-    }
-
-    fn known(self) -> KruiseKind {
         match self {
-            Kind::Sandbox => KruiseKind::Sandbox,
-            Kind::SandboxSet => KruiseKind::SandboxSet,
+            Kind::Sandbox => "sandboxes",
+            Kind::SandboxSet => "sandboxsets",
         }
     }
 }
@@ -73,7 +75,7 @@ pub(super) fn declared(
 ) -> Result<Option<Vec<String>>, String> {
     let head: Head = read(json)?;
     let group = head.api_version.split('/').next();
-    if group != Some(GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
+    if group != Some(KRUISE_GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
         return Err("$: not the requested object".to_owned());
     }
     if uid.is_some_and(|uid| uid != head.metadata.uid) {

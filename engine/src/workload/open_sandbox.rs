@@ -7,13 +7,14 @@
 use super::shape::{Error, Node};
 use super::template::{Draft, Name};
 use super::{Context, Found};
-use crate::systems::open_sandbox::{BATCH_SANDBOX_LABEL, OpenSandboxKind, POD_INDEX_LABEL, POOL_LABEL};
+
+pub(super) const GROUP: &str = "sandbox.opensandbox.io";
 
 pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
-    match OpenSandboxKind::named(&context.origin.kind) {
-        Some(OpenSandboxKind::Pool) => pool(document, context),
-        Some(OpenSandboxKind::BatchSandbox) => batch_sandbox(document, context),
-        None => Ok(context.pass()),
+    match context.origin.kind.as_str() {
+        "Pool" => pool(document, context),
+        "BatchSandbox" => batch_sandbox(document, context),
+        _ => Ok(context.pass()),
     }
 }
 
@@ -22,7 +23,7 @@ fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let spec = document.need("spec", "a Pool needs spec.template")?;
     let template = spec.need("template", "a Pool needs spec.template")?;
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
-    draft.label(POOL_LABEL, &name.text);
+    draft.label("sandbox.opensandbox.io/pool-name", &name.text);
     let pod = draft.into_pod(context.namespace);
     Ok(context.found(pod, None, Vec::new()))
 }
@@ -39,8 +40,8 @@ fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Err
         return Ok(context.pass_with(note));
     };
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
-    draft.label(BATCH_SANDBOX_LABEL, &name.text);
-    draft.label(POD_INDEX_LABEL, "0");
+    draft.label("batch-sandbox.sandbox.opensandbox.io/name", &name.text);
+    draft.label("batch-sandbox.sandbox.opensandbox.io/pod-index", "0");
     draft.name = Some(format!("{}-0", name.text)).filter(|_| name.prefix.is_none());
     let mut notes = Vec::new();
     if !spec.list_field("shardPatches")?.is_empty() {

@@ -1,0 +1,13 @@
+//! What the engine decides, without a socket: golden cases, properties, hooks that run, findings, validation.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+
+mod findings;
+mod golden;
+#[cfg(unix)]
+mod hooks;
+mod oracles;
+mod policy;
+mod properties;
+mod repository;
+mod validate;
