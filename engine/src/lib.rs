@@ -7,12 +7,14 @@
 pub mod budget;
 pub mod config;
 pub mod inject;
+pub mod json_path;
 pub mod kube;
 pub mod patch;
 pub mod pattern;
 pub mod pod;
 pub mod review;
 pub mod runtimes;
+pub mod systems;
 pub mod text;
 pub mod workload;
 pub mod yaml;

@@ -12,40 +12,12 @@ use std::str::FromStr;
 
 use crate::config::{Config, FIRST_RUNTIMES, Runtime};
 use crate::pod::{Pod, ShapeError};
+use crate::systems::kruise::{self, KruiseKind};
+use crate::systems::{SANDBOX_LABELS, SandboxLabel, System};
 use crate::text::{NAME, clipped};
 
 /// The annotation by which a pod says which runtimes it gets.
 pub const RUNTIMES_ANNOTATION: &str = "sandbox-injector.io/runtimes";
-
-/// The label of OpenKruise's warm pools; its value names a SandboxSet.
-pub const KRUISE_POOL_LABEL: &str = "agents.kruise.io/sandbox-pool";
-/// The label of every OpenKruise sandbox pod, where its value is `sandbox`.
-pub const KRUISE_CREATED_BY_LABEL: &str = "agents.kruise.io/created-by";
-/// The group of OpenKruise's sandbox kinds.
-pub const KRUISE_GROUP: &str = "agents.kruise.io";
-
-/// A sandbox system, known by a label of its pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum System {
-    /// OpenKruise agents, ACS.
-    OpenKruise,
-    /// kubernetes-sigs/agent-sandbox.
-    AgentSandbox,
-    /// OpenSandbox.
-    OpenSandbox,
-    /// A `--pod-label`.
-    Labelled,
-}
-
-/// The labels that make a pod a sandbox pod; `None` stands for any value.
-pub const SYSTEM_LABELS: [(System, &str, Option<&str>); 6] = [
-    (System::OpenKruise, KRUISE_POOL_LABEL, None),
-    (System::OpenKruise, KRUISE_CREATED_BY_LABEL, Some("sandbox")),
-    (System::AgentSandbox, "agents.x-k8s.io/sandbox-name-hash", None),
-    (System::AgentSandbox, "agents.x-k8s.io/pool", None),
-    (System::OpenSandbox, "sandbox.opensandbox.io/pool-name", None),
-    (System::OpenSandbox, "batch-sandbox.sandbox.opensandbox.io/name", None),
-];
 
 /// A label that an operator chose to mean "sandbox pod".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -284,14 +256,14 @@ pub fn names(text: &str) -> Result<Option<Vec<String>>, NamesError> {
 impl Rules {
     /// The system that the pod belongs to by its labels.
     pub fn system(&self, pod: &Pod<'_>) -> Result<Option<System>, ShapeError> {
-        for (system, key, value) in SYSTEM_LABELS {
+        for SandboxLabel { system, key, value } in SANDBOX_LABELS {
             if has_label(pod, key, value)? {
                 return Ok(Some(system));
             }
         }
         for label in &self.pod_labels {
             if has_label(pod, &label.key, label.value.as_deref())? {
-                return Ok(Some(System::Labelled));
+                return Ok(Some(System::Other));
             }
         }
         Ok(None)
@@ -317,7 +289,7 @@ impl Rules {
                 wanted.is_none_or(|wanted| found.as_str().is_none_or(|found| found == wanted))
             })
         };
-        SYSTEM_LABELS.iter().any(|(_, key, value)| matches(key, *value))
+        SANDBOX_LABELS.iter().any(|label| matches(label.key, label.value))
             || self.pod_labels.iter().any(|label| matches(&label.key, label.value.as_deref()))
     }
 
@@ -358,7 +330,7 @@ impl Rules {
         if let Some((by, names)) = declared {
             return Ok(Named::Names(by, names.to_vec()));
         }
-        let pool = pod.label(KRUISE_POOL_LABEL)?;
+        let pool = pod.label(kruise::POOL_LABEL)?;
         if self.lookups {
             for (by, question) in questions(pod, namespace, pool.as_deref()) {
                 match answers.get(&question) {
@@ -402,7 +374,8 @@ impl Rules {
 /// Who may declare the pod's runtimes, in the order in which they are asked: the owner, then the pool.
 fn questions(pod: &Pod<'_>, namespace: &str, pool: Option<&str>) -> Vec<(DecidedBy, Question)> {
     let owner = pod.controller().filter(|owner| {
-        &*owner.kind == "Sandbox" && owner.api_version.split('/').next() == Some(KRUISE_GROUP)
+        &*owner.kind == KruiseKind::Sandbox.as_str()
+            && owner.api_version.split('/').next() == Some(kruise::GROUP)
     });
     let sandbox = owner.map(|owner| Question::Sandbox {
         namespace: namespace.to_owned(),

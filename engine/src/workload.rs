@@ -29,9 +29,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use self::agent_sandbox::name_hash;
 use self::shape::Node;
 pub use self::shape::{Error, Problem};
+use crate::systems;
+use crate::systems::kruise::KruiseKind;
 
 /// Stands for the random suffix of a name.
 pub const SUFFIX: &str = "xxxxx";
@@ -145,10 +146,10 @@ impl Templates {
             items.iter().for_each(|item| self.add(item, default_namespace));
         }
         let text = |pointer| document.pointer(pointer).and_then(Value::as_str);
-        let (Some(api_version), Some("SandboxTemplate")) = (text("/apiVersion"), text("/kind")) else {
-            return;
-        };
-        if shape::group(api_version) != kruise::GROUP {
+        let (Some(api_version), Some(kind)) = (text("/apiVersion"), text("/kind")) else { return };
+        if shape::group(api_version) != systems::kruise::GROUP
+            || KruiseKind::named(kind) != Some(KruiseKind::SandboxTemplate)
+        {
             return;
         }
         if let Some(name) = text("/metadata/name") {
@@ -269,9 +270,11 @@ fn single(
     match (group, kind) {
         ("", "Pod") => Ok(pod(node, api_version, kind, context)),
         (review::GROUP, review::KIND) => review::read(node, context),
-        (kruise::GROUP, _) => kruise::read(node, context),
-        (agent_sandbox::GROUP | agent_sandbox::EXTENSIONS_GROUP, _) => agent_sandbox::read(node, context),
-        (open_sandbox::GROUP, _) => open_sandbox::read(node, context),
+        (systems::kruise::GROUP, _) => kruise::read(node, context),
+        (systems::agent_sandbox::GROUP | systems::agent_sandbox::EXTENSIONS_GROUP, _) => {
+            agent_sandbox::read(node, context)
+        }
+        (systems::open_sandbox::GROUP, _) => open_sandbox::read(node, context),
         ("apps" | "batch", _) => builtin::read(node, context),
         _ => Ok(context.pass()),
     }

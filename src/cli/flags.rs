@@ -33,10 +33,7 @@ pub(super) struct ConfigFlags {
     /// A ConfigMap in the cluster
     #[arg(long, value_name = "NAMESPACE/NAME", group = "source")]
     pub config_map: Option<ConfigMapName>,
-    #[allow(
-        rustdoc::invalid_html_tags,
-        reason = "the help is plain text, and the placeholder reads like this"
-    )]
+    #[allow(rustdoc::invalid_html_tags, reason = "help is plain text")]
     /// Value substituted for <region-id>, such as cn-hangzhou
     #[arg(long, value_name = "REGION", env = "REGION_ID")]
     pub region_id: Option<Region>,

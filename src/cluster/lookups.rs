@@ -22,9 +22,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ask::{self, Rule, Trouble};
 use super::backoff::Backoff;
-use super::objects::{self, Kind, USUAL_VERSION};
+use super::objects::{self, Kind};
 use crate::metrics::{Lookup as Counted, Metrics};
-use engine::runtimes::{Answer, KRUISE_GROUP, LookupError, Question};
+use engine::runtimes::{Answer, LookupError, Question};
+use engine::systems::kruise::{self, GROUP};
 
 /// The first pause after a failed attempt, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -189,7 +190,7 @@ impl Lookups {
     /// all under any path is not taken for a cluster without the kind.
     async fn discover(&self, kind: Kind, deadline: Instant) -> Result<Option<String>, Trouble> {
         let groups: GroupList = self.discovered("/apis", deadline).await?;
-        let Some(group) = groups.groups.into_iter().find(|group| group.name == KRUISE_GROUP) else {
+        let Some(group) = groups.groups.into_iter().find(|group| group.name == GROUP) else {
             return Ok(None);
         };
         let mut versions: Vec<String> =
@@ -197,7 +198,7 @@ impl Lookups {
         let preferred = group.preferred_version.map(|Version { version }| version).unwrap_or_default();
         versions.sort_by_key(|version| *version != preferred);
         for version in versions.into_iter().filter(|version| ask::is_name(version)) {
-            let path = format!("/apis/{KRUISE_GROUP}/{version}");
+            let path = format!("/apis/{GROUP}/{version}");
             match self.discovered::<ResourceList>(&path, deadline).await {
                 Ok(list) if list.resources.iter().any(|resource| resource.name == kind.plural()) => {
                     return Ok(Some(version));
@@ -267,16 +268,11 @@ impl Wanted<'_> {
             Freshness::Any => "?resourceVersion=0",
             Freshness::Latest => "",
         };
-        format!("/apis/{KRUISE_GROUP}/{version}/namespaces/{namespace}/{}/{name}{query}", kind.plural())
+        format!("/apis/{GROUP}/{version}/namespaces/{namespace}/{}/{name}{query}", kind.plural())
     }
 
     fn rule(&self) -> Rule<'_> {
-        Rule {
-            verbs: "get",
-            resource: self.kind.plural(),
-            group: KRUISE_GROUP,
-            namespace: Some(self.namespace),
-        }
+        Rule { verbs: "get", resource: self.kind.plural(), group: GROUP, namespace: Some(self.namespace) }
     }
 
     fn describe(&self) -> String {
@@ -299,7 +295,7 @@ fn late(before: &str) -> String {
 
 impl Served {
     fn new(kind: Kind) -> Self {
-        Self { kind, state: Mutex::new(State { version: USUAL_VERSION.to_owned(), absent_until: None }) }
+        Self { kind, state: Mutex::new(State { version: kruise::VERSION.to_owned(), absent_until: None }) }
     }
 
     /// The version to ask for; `None` while the kind is believed not to be installed. When that belief is old, one caller is
@@ -335,7 +331,7 @@ impl Served {
         if state.absent_until.replace(Instant::now() + BELIEVED_ABSENT).is_none() {
             tracing::warn!(
                 kind = self.kind.as_str(),
-                group = KRUISE_GROUP,
+                group = GROUP,
                 "the kind is not installed in the cluster; treated as not found until it is"
             );
         }

@@ -4,10 +4,7 @@
 
 use serde::Deserialize;
 
-use engine::runtimes::KRUISE_GROUP;
-
-/// The version that the controllers of this time write; others are discovered.
-pub(super) const USUAL_VERSION: &str = "v1alpha1";
+use engine::systems::kruise::{GROUP, KruiseKind};
 
 /// A kind that declares runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +15,18 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Kind::Sandbox => "Sandbox",
-            Kind::SandboxSet => "SandboxSet",
-        }
+        self.known().as_str()
     }
 
     /// Its name in paths and RBAC rules.
     pub(super) fn plural(self) -> &'static str {
+        self.known().plural()
+    }
+
+    fn known(self) -> KruiseKind {
         match self {
-            Kind::Sandbox => "sandboxes",
-            Kind::SandboxSet => "sandboxsets",
+            Kind::Sandbox => KruiseKind::Sandbox,
+            Kind::SandboxSet => KruiseKind::SandboxSet,
         }
     }
 }
@@ -75,7 +73,7 @@ pub(super) fn declared(
 ) -> Result<Option<Vec<String>>, String> {
     let head: Head = read(json)?;
     let group = head.api_version.split('/').next();
-    if group != Some(KRUISE_GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
+    if group != Some(GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
         return Err("$: not the requested object".to_owned());
     }
     if uid.is_some_and(|uid| uid != head.metadata.uid) {

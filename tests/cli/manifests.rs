@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use engine::pattern::Pattern;
+use engine::systems::System;
 use objects::{COMPONENTS, Objects};
 use rstest::rstest;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -207,6 +208,10 @@ fn privileged_runtimes_are_for_the_controllers_of_the_sandbox_systems() {
     let objects = Objects::overlay("base", &[]);
     let creators: Vec<Pattern> =
         flag(&objects, "--privileged-creators").iter().map(|text| text.parse().unwrap()).collect();
+    let systems = [System::OpenKruise, System::AgentSandbox, System::OpenSandbox];
+    let accounts: Vec<&str> =
+        systems.iter().flat_map(|system| system.controller_accounts()).copied().collect();
+    assert_eq!(creators.iter().map(Pattern::as_str).collect::<Vec<_>>(), accounts);
     let allowed = |user: &str| creators.iter().any(|pattern| pattern.matches(user));
     for (name, review) in webhooks::reviews() {
         let user = review["request"]["userInfo"]["username"].as_str().unwrap();

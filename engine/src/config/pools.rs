@@ -21,8 +21,8 @@ use serde_json::Value;
 use super::finding::Code;
 use super::schema::field_path;
 use crate::pattern::Pattern;
+use crate::systems::agent_sandbox::name_hash;
 use crate::text::listed;
-use crate::workload::name_hash;
 
 /// So many runtimes a message lists: each wrong rule has the list.
 const SHOWN: usize = 20;

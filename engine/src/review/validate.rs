@@ -16,7 +16,7 @@ use crate::inject::decision::Cause;
 use crate::review::decide::Denied;
 use crate::review::decode::{self, Malformed, RawReview, Request};
 use crate::review::respond;
-use crate::runtimes::KRUISE_GROUP;
+use crate::systems::kruise::{self, KruiseKind};
 
 /// So many reasons are listed; nobody reads more at once.
 const REASONS: usize = 50;
@@ -104,8 +104,11 @@ impl Subject {
                 let same = request.namespace() == namespace && text(&request.name) == *name;
                 same.then_some(Subject::ConfigMap)
             }
-            (KRUISE_GROUP, "sandboxes") => Some(Subject::Sandbox),
-            (KRUISE_GROUP, "sandboxclaims") => Some(Subject::SandboxClaim),
+            (kruise::GROUP, plural) => match KruiseKind::of_plural(plural)? {
+                KruiseKind::Sandbox => Some(Subject::Sandbox),
+                KruiseKind::SandboxClaim => Some(Subject::SandboxClaim),
+                KruiseKind::SandboxSet | KruiseKind::SandboxTemplate => None,
+            },
             _ => None,
         }
     }

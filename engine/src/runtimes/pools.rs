@@ -1,18 +1,8 @@
 //! Which pool rule is for a pod, by the labels that its system's controller wrote.
-//!
-//! - agent-sandbox: `agents.x-k8s.io/warm-pool-sandbox` holds the hash of the SandboxWarmPool's name and
-//!   `agents.x-k8s.io/sandbox-template-ref-hash` that of the SandboxTemplate's. Old releases made warm pods without a
-//!   Sandbox and wrote the pool's hash, the same one, into `agents.x-k8s.io/pool`. The pod of a claim that found no warm one carries
-//!   the template's label only.
-//! - OpenSandbox: `sandbox.opensandbox.io/pool-name` holds the Pool's name. A BatchSandbox's own pods have no such label.
 
-use super::System;
 use crate::config::pools::{PoolRule, PoolSystem, Wanted};
 use crate::pod::{Pod, ShapeError};
-
-const AGENT_SANDBOX_POOL: [&str; 2] = ["agents.x-k8s.io/warm-pool-sandbox", "agents.x-k8s.io/pool"];
-const AGENT_SANDBOX_TEMPLATE: [&str; 1] = ["agents.x-k8s.io/sandbox-template-ref-hash"];
-const OPEN_SANDBOX_POOL: [&str; 1] = ["sandbox.opensandbox.io/pool-name"];
+use crate::systems::System;
 
 /// The first rule that matches.
 pub(super) fn find<'r>(
@@ -31,14 +21,14 @@ pub(super) fn find<'r>(
 
 fn matches(rule: &PoolRule, pod: &Pod<'_>, system: System, namespace: &str) -> Result<bool, ShapeError> {
     let PoolRule { system: of, pool, template, namespace: within, runtimes: _ } = rule;
-    let (of, pool_labels, template_labels): (_, &[&str], &[&str]) = match of {
-        PoolSystem::AgentSandbox => (System::AgentSandbox, &AGENT_SANDBOX_POOL, &AGENT_SANDBOX_TEMPLATE),
-        PoolSystem::OpenSandbox => (System::OpenSandbox, &OPEN_SANDBOX_POOL, &[]),
+    let of = match of {
+        PoolSystem::AgentSandbox => System::AgentSandbox,
+        PoolSystem::OpenSandbox => System::OpenSandbox,
     };
     Ok(of == system
         && within.as_ref().is_none_or(|pattern| pattern.matches(namespace))
-        && carries(pod, pool_labels, pool.as_ref())?
-        && carries(pod, template_labels, template.as_ref())?)
+        && carries(pod, system.pool_labels(), pool.as_ref())?
+        && carries(pod, system.template_labels(), template.as_ref())?)
 }
 
 /// Whether one of the labels holds what is wanted, if anything is.
@@ -75,7 +65,7 @@ mod tests {
     #[case::opted_out("quiet", json!({"agents.x-k8s.io/sandbox-name-hash": "1", "agents.x-k8s.io/warm-pool-sandbox": "ed572cc4"}),
         (DecidedBy::PoolRule, ""))]
     #[case::template_too("default", json!({"agents.x-k8s.io/sandbox-name-hash": "1", "agents.x-k8s.io/warm-pool-sandbox": "ed572cc4",
-        "agents.x-k8s.io/sandbox-template-ref-hash": crate::workload::name_hash("python-template")}), (DecidedBy::PoolRule, "one"))]
+        "agents.x-k8s.io/sandbox-template-ref-hash": crate::systems::agent_sandbox::name_hash("python-template")}), (DecidedBy::PoolRule, "one"))]
     #[case::old_release("default", json!({"agents.x-k8s.io/pool": "ed572cc4"}), (DecidedBy::PoolRule, "two"))]
     #[case::another_pool("default", json!({"agents.x-k8s.io/pool": "00000000"}), (DecidedBy::Default, ""))]
     #[case::no_pool("default", json!({"agents.x-k8s.io/sandbox-name-hash": "1"}), (DecidedBy::Default, ""))]

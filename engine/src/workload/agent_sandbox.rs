@@ -18,36 +18,21 @@ use serde_json::{Map, Value, json};
 use super::shape::{Error, Node};
 use super::template::{Claims, Draft, Name, add_claims, controlled_by};
 use super::{Context, Found};
-
-pub(super) const GROUP: &str = "agents.x-k8s.io";
-pub(super) const EXTENSIONS_GROUP: &str = "extensions.agents.x-k8s.io";
-
-const NAME_HASH: &str = "agents.x-k8s.io/sandbox-name-hash";
-const TEMPLATE_HASH: &str = "agents.x-k8s.io/sandbox-template-ref-hash";
-const WARM_POOL_HASH: &str = "agents.x-k8s.io/warm-pool-sandbox";
-const CLAIM_UID: &str = "agents.x-k8s.io/claim-uid";
-const CREATED_BY: &str = "agents.x-k8s.io/created-by";
-
-/// The value that agent-sandbox labels carry for a name: its FNV-1a 32-bit hash in 8 hexadecimal digits.
-///
-/// ```
-/// assert_eq!(engine::workload::name_hash("sandbox-example"), "8302e04b");
-/// ```
-pub fn name_hash(name: &str) -> String {
-    let hash =
-        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("{hash:08x}")
-}
+use crate::systems::agent_sandbox::{
+    AgentSandboxKind, CLAIM_UID_LABEL, CREATED_BY_LABEL, CREATED_BY_VALUES, EXTENSIONS_GROUP, GROUP,
+    NAME_HASH_LABEL, POOL_LABEL, PROPAGATED_ANNOTATIONS, PROPAGATED_LABELS, TEMPLATE_LABEL, name_hash,
+    template_key_reaches_pod,
+};
 
 pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
-    match context.origin.kind.as_str() {
-        "Sandbox" => sandbox(document, context),
-        "SandboxTemplate" => sandbox_template(document, context),
-        "SandboxWarmPool" | "SandboxClaim" => {
+    match AgentSandboxKind::named(&context.origin.kind) {
+        Some(AgentSandboxKind::Sandbox) => sandbox(document, context),
+        Some(AgentSandboxKind::SandboxTemplate) => sandbox_template(document, context),
+        Some(AgentSandboxKind::SandboxWarmPool | AgentSandboxKind::SandboxClaim) => {
             let note = format!("{} has no pod template; pass its SandboxTemplate instead", context.origin);
             Ok(context.pass_with(note))
         }
-        _ => Ok(context.pass()),
+        None => Ok(context.pass()),
     }
 }
 
@@ -65,7 +50,7 @@ fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, 
     let name = template.child();
     let spec = document.need("spec", "a SandboxTemplate needs spec.podTemplate")?;
     let mut draft = draft(&spec, &name)?;
-    draft.label(TEMPLATE_HASH, &name_hash(&template.text));
+    draft.label(TEMPLATE_LABEL, &name_hash(&template.text));
 
     let absent = |draft: &Draft, key| draft.spec.get(key).is_none_or(|value| value.is_null() || value == "");
     if absent(&draft, "automountServiceAccountToken") {
@@ -87,19 +72,19 @@ fn draft(spec: &Node<'_>, name: &Name) -> Result<Draft, Error> {
     draft.finalizers.clear();
     let labels = own_keys(&mut draft.labels);
     let annotations = own_keys(&mut draft.annotations);
-    draft.label(NAME_HASH, &name_hash(&name.text));
+    draft.label(NAME_HASH_LABEL, &name_hash(&name.text));
     if !labels.is_empty() {
-        draft.annotate("agents.x-k8s.io/propagated-labels", &labels);
+        draft.annotate(PROPAGATED_LABELS, &labels);
     }
     if !annotations.is_empty() {
-        draft.annotate("agents.x-k8s.io/propagated-annotations", &annotations);
+        draft.annotate(PROPAGATED_ANNOTATIONS, &annotations);
     }
     Ok(draft)
 }
 
 /// Removes the keys that a template may not set, and lists the others.
 fn own_keys(map: &mut Map<String, Value>) -> String {
-    map.retain(|key, _| !matches!(key.split_once('/'), Some((GROUP | EXTENSIONS_GROUP, _))));
+    map.retain(|key, _| template_key_reaches_pod(key));
     let mut keys: Vec<&str> = map.keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys.join(",")
@@ -114,17 +99,17 @@ fn inherit_labels(draft: &mut Draft, document: &Node<'_>) -> Result<(), Error> {
         value.into_iter().for_each(|value| draft.label(key, value));
     };
     if let Some(kind) = controlled_by(document, &[EXTENSIONS_GROUP, GROUP])? {
-        match kind {
-            "SandboxClaim" => copy(CLAIM_UID),
-            "SandboxWarmPool" => copy(WARM_POOL_HASH),
+        match AgentSandboxKind::named(kind) {
+            Some(AgentSandboxKind::SandboxClaim) => copy(CLAIM_UID_LABEL),
+            Some(AgentSandboxKind::SandboxWarmPool) => copy(POOL_LABEL),
             _ => {}
         }
-        copy(TEMPLATE_HASH);
+        copy(TEMPLATE_LABEL);
     }
-    match labels.get(CREATED_BY).and_then(Value::as_str) {
+    match labels.get(CREATED_BY_LABEL).and_then(Value::as_str) {
         None | Some("") => {}
-        Some(known @ ("go-client" | "python-client" | "controller")) => draft.label(CREATED_BY, known),
-        Some(_) => draft.label(CREATED_BY, "unknown"),
+        Some(known) if CREATED_BY_VALUES.contains(&known) => draft.label(CREATED_BY_LABEL, known),
+        Some(_) => draft.label(CREATED_BY_LABEL, "unknown"),
     }
     Ok(())
 }

@@ -18,21 +18,21 @@ use serde_json::Value;
 use super::shape::{Error, Node};
 use super::template::{Claims, Draft, Name, add_claims};
 use super::{Context, Declared, Found};
-
-pub(super) const GROUP: &str = "agents.kruise.io";
-
-const CREATED_BY: &str = "agents.kruise.io/created-by";
+use crate::systems::kruise::{
+    CLAIMED_LABEL, CREATED_BY, CREATED_BY_SANDBOX, KruiseKind, POOL_LABEL, TEMPLATE_LABEL,
+    template_key_reaches_pod,
+};
 
 pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
-    match context.origin.kind.as_str() {
-        "SandboxSet" => sandbox_set(document, context),
-        "Sandbox" => sandbox(document, context),
-        "SandboxTemplate" => sandbox_template(document, context),
-        "SandboxClaim" => {
+    match KruiseKind::named(&context.origin.kind) {
+        Some(KruiseKind::SandboxSet) => sandbox_set(document, context),
+        Some(KruiseKind::Sandbox) => sandbox(document, context),
+        Some(KruiseKind::SandboxTemplate) => sandbox_template(document, context),
+        Some(KruiseKind::SandboxClaim) => {
             let note = format!("{} claims an existing Sandbox; pass the SandboxSet instead", context.origin);
             Ok(context.pass_with(note))
         }
-        _ => Ok(context.pass()),
+        None => Ok(context.pass()),
     }
 }
 
@@ -41,12 +41,12 @@ fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error
     let spec = document.need("spec", "a SandboxSet needs spec.template")?;
     let (mut draft, inline) = template(&spec, &context)?;
     if inline {
-        draft.annotations.retain(|key, _| survives(key));
+        draft.annotations.retain(|key, _| template_key_reaches_pod(key));
         if draft.has_labels {
-            draft.labels.retain(|key, _| survives(key));
-            draft.label("agents.kruise.io/sandbox-pool", &set.text);
-            draft.label("agents.kruise.io/sandbox-template", &set.text);
-            draft.label("agents.kruise.io/sandbox-claimed", "false");
+            draft.labels.retain(|key, _| template_key_reaches_pod(key));
+            draft.label(POOL_LABEL, &set.text);
+            draft.label(TEMPLATE_LABEL, &set.text);
+            draft.label(CLAIMED_LABEL, "false");
         }
     }
     let declared = declared(&spec, &context, &set)?;
@@ -99,11 +99,6 @@ fn without_finalizers(mut draft: Draft) -> Draft {
     draft
 }
 
-/// What of a SandboxSet's template the controller keeps (`clearAndInitInnerKeys`).
-fn survives(key: &str) -> bool {
-    !key.starts_with("agents.kruise.io/") || key.starts_with("agents.kruise.io/cleanup-")
-}
-
 fn finish(
     draft: Draft,
     document: &Node<'_>,
@@ -112,8 +107,8 @@ fn finish(
     context: &Context<'_>,
 ) -> Result<Value, Error> {
     let mut draft = without_finalizers(draft).named(sandbox).owned(document, sandbox, context)?;
-    draft.label(CREATED_BY, "sandbox");
-    draft.annotate(CREATED_BY, "sandbox");
+    draft.label(CREATED_BY, CREATED_BY_SANDBOX);
+    draft.annotate(CREATED_BY, CREATED_BY_SANDBOX);
     add_claims(&mut draft, spec, &sandbox.text, &Claims::Append)?;
     Ok(draft.into_pod(context.namespace))
 }

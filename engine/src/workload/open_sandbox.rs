@@ -7,14 +7,13 @@
 use super::shape::{Error, Node};
 use super::template::{Draft, Name};
 use super::{Context, Found};
-
-pub(super) const GROUP: &str = "sandbox.opensandbox.io";
+use crate::systems::open_sandbox::{BATCH_SANDBOX_LABEL, OpenSandboxKind, POD_INDEX_LABEL, POOL_LABEL};
 
 pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
-    match context.origin.kind.as_str() {
-        "Pool" => pool(document, context),
-        "BatchSandbox" => batch_sandbox(document, context),
-        _ => Ok(context.pass()),
+    match OpenSandboxKind::named(&context.origin.kind) {
+        Some(OpenSandboxKind::Pool) => pool(document, context),
+        Some(OpenSandboxKind::BatchSandbox) => batch_sandbox(document, context),
+        None => Ok(context.pass()),
     }
 }
 
@@ -23,7 +22,7 @@ fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     let spec = document.need("spec", "a Pool needs spec.template")?;
     let template = spec.need("template", "a Pool needs spec.template")?;
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
-    draft.label("sandbox.opensandbox.io/pool-name", &name.text);
+    draft.label(POOL_LABEL, &name.text);
     let pod = draft.into_pod(context.namespace);
     Ok(context.found(pod, None, Vec::new()))
 }
@@ -40,8 +39,8 @@ fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Err
         return Ok(context.pass_with(note));
     };
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
-    draft.label("batch-sandbox.sandbox.opensandbox.io/name", &name.text);
-    draft.label("batch-sandbox.sandbox.opensandbox.io/pod-index", "0");
+    draft.label(BATCH_SANDBOX_LABEL, &name.text);
+    draft.label(POD_INDEX_LABEL, "0");
     draft.name = Some(format!("{}-0", name.text)).filter(|_| name.prefix.is_none());
     let mut notes = Vec::new();
     if !spec.list_field("shardPatches")?.is_empty() {

@@ -67,18 +67,6 @@ fn a_template_gives_the_pod_that_its_controller_creates(#[case] case: &str) {
     assert_eq!(pods, parse(&fs::read_to_string(folder.join("pods.yaml")).unwrap()));
 }
 
-#[rstest]
-#[case("sandbox-example", "8302e04b")]
-#[case("python-pool-x7k2m", "60d75e6a")]
-#[case("python-template", "cede6d20")]
-#[case("python-pool", "ed572cc4")]
-#[case("my-stateful-sandbox", "afb8e8fc")]
-#[case("stateful-sandbox-template", "40b016f4")]
-#[case("", "811c9dc5")]
-fn the_name_hash_is_agent_sandboxs(#[case] name: &str, #[case] hash: &str) {
-    assert_eq!(name_hash(name), hash);
-}
-
 // === spec.runtimes ===
 
 const CONTAINERS: &str = "{spec: {containers: [{name: a}]}}";
@@ -151,11 +139,11 @@ items:
         "$.items[1].spec.template: missing; a workload needs spec.template"
     );
     let Ok(Found::Passed(third)) = &found[2] else { panic!() };
-    assert_eq!(third.note, "ConfigMap c (items[2]) is no pod and no template of one that is known here");
+    assert_eq!(third.note, "skipped: ConfigMap c (items[2]) is neither a pod nor a known pod template");
     let Ok(Found::Pod(fourth)) = &found[3] else { panic!() };
     assert_eq!(fourth.origin.path, "$.items[3].items[0]");
     assert_eq!(fourth.pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "d"}}));
-    assert_eq!(found[4].as_ref().unwrap_err().to_string(), "$.items[4]: must be an object, is a number");
+    assert_eq!(found[4].as_ref().unwrap_err().to_string(), "$.items[4]: must be an object, not a number");
 }
 
 #[test]
@@ -200,10 +188,10 @@ fn a_review_keeps_what_its_answer_needs() {
 }
 
 #[rstest]
-#[case("/request/resource/resource", json!("services"), "is about CREATE of services, and only the CREATE of pods is decided on")]
-#[case("/request/resource/group", json!("x.io"), "is about CREATE of pods.x.io, and only")]
-#[case("/request/operation", json!("DELETE"), "is about DELETE of pods, and only")]
-#[case("/request/subResource", json!("exec"), "is about CREATE of pods/exec, and only")]
+#[case("/request/resource/resource", json!("services"), "is a CREATE of services; only CREATE of pods is decided on")]
+#[case("/request/resource/group", json!("x.io"), "is a CREATE of pods.x.io; only")]
+#[case("/request/operation", json!("DELETE"), "is a DELETE of pods; only")]
+#[case("/request/subResource", json!("exec"), "is a CREATE of pods/exec; only")]
 fn a_review_of_anything_but_a_new_pod_is_passed_over(
     #[case] pointer: &str,
     #[case] value: Value,
@@ -216,16 +204,16 @@ fn a_review_of_anything_but_a_new_pod_is_passed_over(
 
 #[rstest]
 #[case("/apiVersion", json!("admission.k8s.io/v1beta1"), "$.apiVersion: must be admission.k8s.io/v1, is \"admission.k8s.io/v1beta1\"")]
-#[case("/request", json!(null), "$.request: missing; an AdmissionReview that asks has one; this may be an answer")]
-#[case("/request", json!([]), "$.request: must be an object, is a list")]
+#[case("/request", json!(null), "$.request: missing; this AdmissionReview has no request; it may be a response")]
+#[case("/request", json!([]), "$.request: must be an object, not a list")]
 #[case("/request/uid", json!(""), "$.request.uid: missing; an AdmissionReview's request has it")]
-#[case("/request/operation", json!(1), "$.request.operation: must be a string, is a number; quote it")]
+#[case("/request/operation", json!(1), "$.request.operation: must be a string, not a number; quote it")]
 #[case("/request/resource", json!(null), "$.request.resource: missing; an AdmissionReview's request has it")]
 #[case("/request/resource/resource", json!(null), "$.request.resource.resource: missing; for pods it is \"pods\"")]
 #[case("/request/object", json!(null), "$.request.object: missing; set the pod to create")]
-#[case("/request/object", json!("x"), "$.request.object: must be an object, is a string")]
+#[case("/request/object", json!("x"), "$.request.object: must be an object, not a string")]
 #[case("/request/dryRun", json!("x"), "$.request.dryRun: must be true or false, is \"x\"")]
-#[case("/request/userInfo", json!(true), "$.request.userInfo: must be an object, is a boolean")]
+#[case("/request/userInfo", json!(true), "$.request.userInfo: must be an object, not a boolean")]
 fn a_malformed_review_is_an_error_with_its_path(
     #[case] pointer: &str,
     #[case] value: Value,
@@ -242,21 +230,21 @@ fn set(document: &mut Value, pointer: &str, value: Value) {
 // === what is passed over, what is an error ===
 
 #[rstest]
-#[case("v1", "Service", "", "Service x is no pod")]
-#[case("example.com/v1", "Pod", "", "Pod x is no pod")]
-#[case("example.com/v1", "Sandbox", "", "Sandbox x is no pod")]
-#[case("agents.kruise.io/v1alpha1", "Checkpoint", "", "Checkpoint x is no pod")]
-#[case("agents.kruise.io/v1alpha1", "SandboxClaim", "", "give the SandboxSet")]
-#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxWarmPool", "", "give its SandboxTemplate")]
-#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxClaim", "", "give its SandboxTemplate")]
+#[case("v1", "Service", "", "skipped: Service x is neither a pod")]
+#[case("example.com/v1", "Pod", "", "skipped: Pod x is neither a pod")]
+#[case("example.com/v1", "Sandbox", "", "skipped: Sandbox x is neither a pod")]
+#[case("agents.kruise.io/v1alpha1", "Checkpoint", "", "skipped: Checkpoint x is neither a pod")]
+#[case("agents.kruise.io/v1alpha1", "SandboxClaim", "", "pass the SandboxSet")]
+#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxWarmPool", "", "pass its SandboxTemplate")]
+#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxClaim", "", "pass its SandboxTemplate")]
 #[case(
     "sandbox.opensandbox.io/v1alpha1",
     "BatchSandbox",
     "poolRef: fast",
-    "takes its pods from the Pool fast; give that"
+    "takes its pods from Pool fast; pass that Pool"
 )]
-#[case("apps/v1", "ControllerRevision", "", "ControllerRevision x is no pod")]
-#[case("sandbox.opensandbox.io/v1alpha1", "Deployment", "", "Deployment x is no pod")]
+#[case("apps/v1", "ControllerRevision", "", "skipped: ControllerRevision x is neither a pod")]
+#[case("sandbox.opensandbox.io/v1alpha1", "Deployment", "", "skipped: Deployment x is neither a pod")]
 fn kinds_that_make_no_pods_are_passed_over(
     #[case] api_version: &str,
     #[case] kind: &str,
@@ -272,30 +260,30 @@ fn kinds_that_make_no_pods_are_passed_over(
 #[rstest]
 #[case("a: 1", "$.apiVersion: missing; a Kubernetes manifest has apiVersion and kind")]
 #[case("apiVersion: v1", "$.kind: missing; a Kubernetes manifest has apiVersion and kind")]
-#[case("[1]", "$: must be an object, is a list")]
-#[case("{apiVersion: 1, kind: Pod}", "$.apiVersion: must be a string, is a number; quote it")]
-#[case("{apiVersion: v1, kind: Pod, metadata: []}", "$.metadata: must be an object, is a list")]
+#[case("[1]", "$: must be an object, not a list")]
+#[case("{apiVersion: 1, kind: Pod}", "$.apiVersion: must be a string, not a number; quote it")]
+#[case("{apiVersion: v1, kind: Pod, metadata: []}", "$.metadata: must be an object, not a list")]
 #[case("{apiVersion: v1, kind: List}", "$.items: missing; a List needs items")]
-#[case("{apiVersion: v1, kind: List, items: {}}", "$.items: must be a list, is an object")]
+#[case("{apiVersion: v1, kind: List, items: {}}", "$.items: must be a list, not an object")]
 fn a_document_that_is_no_manifest_is_an_error(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(error(text), expected);
 }
 
 #[rstest]
 #[case("{}", "$.spec.template.spec: missing; a pod template needs the pod's spec")]
-#[case("[]", "$.spec.template: must be an object, is a list")]
-#[case("{spec: x}", "$.spec.template.spec: must be an object, is a string")]
+#[case("[]", "$.spec.template: must be an object, not a list")]
+#[case("{spec: x}", "$.spec.template.spec: must be an object, not a string")]
 #[case("{spec: {}}", "$.spec.template.spec.containers: missing; a pod has at least one container")]
-#[case("{spec: {containers: {}}}", "$.spec.template.spec.containers: must be a list, is an object")]
-#[case("{spec: {containers: [x]}}", "$.spec.template.spec.containers[0]: must be an object, is a string")]
-#[case("{spec: {containers: [], volumes: 1}}", "$.spec.template.spec.volumes: must be a list, is a number")]
+#[case("{spec: {containers: {}}}", "$.spec.template.spec.containers: must be a list, not an object")]
+#[case("{spec: {containers: [x]}}", "$.spec.template.spec.containers[0]: must be an object, not a string")]
+#[case("{spec: {containers: [], volumes: 1}}", "$.spec.template.spec.volumes: must be a list, not a number")]
 #[case(
     "{metadata: {labels: {alibabacloud.com/acs: true}}, spec: {}}",
-    "$.spec.template.metadata.labels['alibabacloud.com/acs']: must be a string, is a boolean; quote it"
+    "$.spec.template.metadata.labels['alibabacloud.com/acs']: must be a string, not a boolean; quote it"
 )]
 #[case(
     "{metadata: {annotations: []}, spec: {}}",
-    "$.spec.template.metadata.annotations: must be an object, is a list"
+    "$.spec.template.metadata.annotations: must be an object, not a list"
 )]
 #[case("null", "$.spec.template: missing; ")]
 fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &str, #[case] expected: &str) {
@@ -336,11 +324,11 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
 #[case("metadata: {name: x}", "$.spec: missing; a SandboxSet needs spec.template")]
 #[case(
     "metadata: {name: x}, spec: {runtimes: csi, template: @}",
-    "$.spec.runtimes: must be a list, is a string"
+    "$.spec.runtimes: must be a list, not a string"
 )]
 #[case(
     "metadata: {name: x}, spec: {runtimes: [csi], template: @}",
-    "$.spec.runtimes[0]: must be an object, is a string"
+    "$.spec.runtimes[0]: must be an object, not a string"
 )]
 #[case(
     "metadata: {name: x}, spec: {runtimes: [{}], template: @}",
@@ -356,7 +344,7 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
 )]
 #[case(
     "metadata: {name: x}, spec: {templateRef: {name: python}}",
-    "$.spec.templateRef: the SandboxTemplate default/python is not in the input; give its manifest too"
+    "$.spec.templateRef: SandboxTemplate default/python is not in the input; pass its manifest too"
 )]
 fn a_sandboxset_of_the_wrong_shape_is_an_error_with_its_path(#[case] fields: &str, #[case] expected: &str) {
     let fields = fields.replace('@', CONTAINERS);
@@ -392,7 +380,7 @@ fn shard_patches_are_noted() {
     );
     assert_eq!(
         subjects(&text)[0].notes,
-        ["BatchSandbox x: spec.shardPatches changes the pods further and is not applied here"]
+        ["BatchSandbox x: spec.shardPatches is not applied here, so the real pods will differ"]
     );
 }
 

@@ -8,7 +8,7 @@ use anstyle::Style;
 use engine::inject::STATUS_ANNOTATION;
 use engine::inject::decision::Action;
 use engine::review::decide::{Outcome, Passed, Settings, Verdict};
-use engine::runtimes::SYSTEM_LABELS;
+use engine::systems::{SANDBOX_LABELS, SandboxLabel};
 use engine::text::printable;
 use engine::workload::Subject;
 
@@ -40,7 +40,7 @@ pub(super) fn explain(
     let mut notes = Vec::new();
     match &verdict.outcome {
         Outcome::Passed(Passed::NotSandbox) => {
-            let known = SYSTEM_LABELS.iter().map(|(_, key, value)| {
+            let known = SANDBOX_LABELS.iter().map(|SandboxLabel { key, value, .. }| {
                 value.map_or_else(|| (*key).to_owned(), |value| format!("{key}={value}"))
             });
             let labels: Vec<String> =

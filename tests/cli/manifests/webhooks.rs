@@ -3,7 +3,8 @@
 use std::fs;
 
 use engine::runtimes::RUNTIMES_ANNOTATION;
-use engine::runtimes::SYSTEM_LABELS;
+use engine::systems::SANDBOX_LABELS;
+use engine::systems::SandboxLabel;
 use serde_json::{Map, Value, json};
 
 use super::objects::Objects;
@@ -46,11 +47,11 @@ fn every_sandbox_pod_costs_one_call_in_every_namespace() {
 #[test]
 fn a_pod_with_several_of_the_labels_costs_one_call_too() {
     let objects = Objects::overlay("base", &[]);
-    for subset in 0..1_u32 << SYSTEM_LABELS.len() {
+    for subset in 0..1_u32 << SANDBOX_LABELS.len() {
         for other_value in [false, true] {
             let mut labels = Map::from_iter([("app".to_owned(), json!("x"))]);
             let mut is_sandbox = false;
-            for (index, (_, key, value)) in SYSTEM_LABELS.iter().enumerate() {
+            for (index, SandboxLabel { key, value, .. }) in SANDBOX_LABELS.iter().enumerate() {
                 if subset & (1 << index) != 0 {
                     is_sandbox |= value.is_none() || !other_value;
                     let value = if other_value { "something" } else { value.unwrap_or("") };
@@ -99,7 +100,7 @@ fn other_pods_and_switched_off_namespaces_cost_none() {
 fn the_mutating_webhook_is_called_for_new_pods_alone_and_as_is_promised() {
     let objects = Objects::overlay("base", &[]);
     let webhooks = mutating(&objects)["webhooks"].as_array().unwrap();
-    assert_eq!(webhooks.len(), SYSTEM_LABELS.len());
+    assert_eq!(webhooks.len(), SANDBOX_LABELS.len());
     for webhook in webhooks {
         assert_eq!(
             webhook["rules"],
@@ -154,12 +155,12 @@ fn the_report_is_on_the_same_pods_and_refuses_none() {
     let objects = Objects::overlay("base", &["admission-report"]);
     let policy = &objects.get("ValidatingAdmissionPolicy", "sandbox-injector-report")["spec"];
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();
-    for (_, key, value) in SYSTEM_LABELS {
+    for SandboxLabel { key, value, .. } in SANDBOX_LABELS {
         assert!(condition.contains(&format!("'{key}' in object.metadata.labels")), "{key}");
         let of_value = format!("object.metadata.labels['{key}'] == '{}'", value.unwrap_or_default());
         assert_eq!(condition.contains(&of_value), value.is_some(), "{key}");
     }
-    assert_eq!(condition.matches("' in object.metadata.labels").count(), SYSTEM_LABELS.len());
+    assert_eq!(condition.matches("' in object.metadata.labels").count(), SANDBOX_LABELS.len());
     let opted_out = policy["matchConditions"][1]["expression"].as_str().unwrap();
     assert!(opted_out.contains(&format!("object.metadata.annotations['{RUNTIMES_ANNOTATION}']")));
     let validation = policy["validations"][0]["expression"].as_str().unwrap();

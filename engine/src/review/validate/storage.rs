@@ -9,15 +9,10 @@ use serde_json::{Map, Value};
 use super::Remarks;
 use crate::kube::names::is_dns_subdomain;
 use crate::kube::normalize::clean_path;
+use crate::systems::kruise::{CSI_MOUNT_POINT, CSI_SUBPATH, CSI_VOLUME_CONFIG, CSI_VOLUME_NAME};
 
-/// Several volumes: a JSON array.
-const CONFIG: &str = "e2b.agents.kruise.io/csi-volume-config";
-/// A single volume: the PersistentVolume's name, where it is mounted, and what of it.
-const NAME: &str = "e2b.agents.kruise.io/csi-volume-name";
-const MOUNT_POINT: &str = "e2b.agents.kruise.io/csi-mount-point";
-const SUBPATH: &str = "e2b.agents.kruise.io/csi-subpath";
-
-const ALL: [&str; 4] = [CONFIG, NAME, MOUNT_POINT, SUBPATH];
+/// The first stands alone; the others are one volume.
+const ANNOTATIONS: [&str; 4] = [CSI_VOLUME_CONFIG, CSI_VOLUME_NAME, CSI_MOUNT_POINT, CSI_SUBPATH];
 
 /// Checks the annotations in each of the `places` (such as `metadata`) where they have changed.
 pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut Remarks) {
@@ -26,23 +21,23 @@ pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut 
         let before = &old[*place]["annotations"];
         let changed = |key: &&str| annotations[*key] != before[*key];
         let at = |key: &str| format!("{place}.annotations[{key}]");
-        if !ALL.iter().any(changed) {
+        if !ANNOTATIONS.iter().any(changed) {
             continue;
         }
-        let config = &annotations[CONFIG];
+        let config = &annotations[CSI_VOLUME_CONFIG];
         if config.is_null() {
             single(annotations, &at, remarks);
             continue;
         }
-        if ALL[1..].iter().any(|key| !annotations[*key].is_null()) {
+        if ANNOTATIONS[1..].iter().any(|key| !annotations[*key].is_null()) {
             // The annotations' group is left out, as a warning is short.
             remarks
                 .warn("csi-volume-config takes precedence; csi-volume-name, csi-mount-point and csi-subpath are ignored");
         }
-        if changed(&CONFIG) {
+        if changed(&CSI_VOLUME_CONFIG) {
             match config.as_str() {
-                Some(text) => several(text, &at(CONFIG), remarks),
-                None => remarks.refuse(at(CONFIG), "must be a string containing a JSON array"),
+                Some(text) => several(text, &at(CSI_VOLUME_CONFIG), remarks),
+                None => remarks.refuse(at(CSI_VOLUME_CONFIG), "must be a string containing a JSON array"),
             }
         }
     }
@@ -124,8 +119,8 @@ fn single(annotations: &Value, at: &impl Fn(&str) -> String, remarks: &mut Remar
             None
         }
     };
-    let (name, mount_point, subpath) = (text(NAME), text(MOUNT_POINT), text(SUBPATH));
-    if ALL[1..].iter().all(|key| annotations[*key].is_null()) {
+    let (name, mount_point, subpath) = (text(CSI_VOLUME_NAME), text(CSI_MOUNT_POINT), text(CSI_SUBPATH));
+    if ANNOTATIONS[1..].iter().all(|key| annotations[*key].is_null()) {
         return;
     }
     let mut check =
@@ -139,9 +134,9 @@ fn single(annotations: &Value, at: &impl Fn(&str) -> String, remarks: &mut Remar
             }
             _ => {}
         };
-    check(NAME, name, volume_name, true);
-    check(MOUNT_POINT, mount_point, mount_path, true);
-    check(SUBPATH, subpath, sub_path, false);
+    check(CSI_VOLUME_NAME, name, volume_name, true);
+    check(CSI_MOUNT_POINT, mount_point, mount_path, true);
+    check(CSI_SUBPATH, subpath, sub_path, false);
 }
 
 /// The name of a PersistentVolume: a DNS subdomain.
