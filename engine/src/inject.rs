@@ -23,8 +23,6 @@ use crate::text::listed;
 use decision::{Action, Cause, Decision, Field};
 use main_container::MainContainer;
 
-pub use metadata::STATUS_ANNOTATION;
-
 /// What happens when the pod has another item under an identity that a runtime uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
@@ -59,6 +57,24 @@ pub struct Plan<'a> {
     pub decisions: Vec<Decision<'a>>,
     /// What the pod's author should know, a sentence each. Holds names, never values.
     pub warnings: Vec<String>,
+    /// What the patch does to the pod's mark, where it does anything.
+    pub mark: Option<Mark>,
+}
+
+/// What a patch does to the annotation that says what a pod got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The pod had none and gets one.
+    Added,
+    /// The pod had one that says something else.
+    Replaced,
+}
+
+impl Plan<'_> {
+    /// How many items of the pod stay although a runtime wanted others.
+    pub fn kept(&self) -> usize {
+        self.decisions.iter().filter(|decision| decision.action == Action::Kept).count()
+    }
 }
 
 /// Why nothing can be done to a pod.
@@ -162,6 +178,7 @@ struct Injection<'p, 'a> {
     causes: Vec<Cause>,
     more_causes: usize,
     warnings: Vec<String>,
+    mark: Option<Mark>,
 }
 
 impl<'p, 'a> Injection<'p, 'a> {
@@ -193,6 +210,7 @@ impl<'p, 'a> Injection<'p, 'a> {
             causes: Vec::new(),
             more_causes: 0,
             warnings: Vec::new(),
+            mark: None,
         }
     }
 
@@ -217,7 +235,8 @@ impl<'p, 'a> Injection<'p, 'a> {
     }
 
     fn into_plan(self) -> Plan<'a> {
-        Plan { operations: self.operations, decisions: self.decisions, warnings: self.warnings }
+        let Self { operations, decisions, warnings, mark, .. } = self;
+        Plan { operations, decisions, warnings, mark }
     }
 
     fn into_denial(mut self) -> Denial<'a> {

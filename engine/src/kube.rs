@@ -4,3 +4,4 @@ pub mod hook_chain;
 pub mod names;
 pub mod normalize;
 pub mod quantity;
+pub(crate) mod token_mount;

@@ -4,6 +4,7 @@
 //! questions that somebody who can reach a cluster has to ask first. How much work a decision may take is a
 //! [`Budget`](budget::Budget) that the caller gives.
 
+pub mod annotations;
 pub mod budget;
 pub mod config;
 pub mod inject;

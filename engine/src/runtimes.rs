@@ -10,14 +10,12 @@ pub mod privileged;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::annotations::RUNTIMES_ANNOTATION;
 use crate::config::{Config, FIRST_RUNTIMES, Runtime};
 use crate::pod::{Pod, ShapeError};
 use crate::systems::kruise::{self, KruiseKind};
 use crate::systems::{SANDBOX_LABELS, SandboxLabel, System};
 use crate::text::{NAME, clipped};
-
-/// The annotation by which a pod says which runtimes it gets.
-pub const RUNTIMES_ANNOTATION: &str = "sandbox-injector.io/runtimes";
 
 /// A label that an operator chose to mean "sandbox pod".
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -111,12 +111,49 @@ fn every_row_is_what_happened_to_the_pod(#[case] review: Option<&str>) {
     };
     assert_eq!(counts(&rows)["added"], items(&after) - items(&before), "{table}");
     assert!(table.contains("(decided by: flag)"), "{table}");
-    assert!(table.contains("It is marked by the annotation sandbox-injector.io/status."), "{table}");
+    assert!(table.contains("Adds the annotation sandbox-injector.io/status."), "{table}");
     if review.is_none() {
         let counts = counts(&rows);
         assert_eq!((counts["kept"], counts["chained"]), (1, 1), "{table}");
         assert!(counts["unchanged"] >= 2, "{table}");
     }
+}
+
+#[test]
+fn the_mark_is_mentioned_only_where_the_patch_sets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, file) = (directory.path().join("config"), directory.path().join("pod.json"));
+    fs::create_dir(&config).unwrap();
+    let tools =
+        json!({"mainContainer": {"env": [{"name": "DOCS", "value": "https://sandbox-injector.io/docs"}]}});
+    fs::write(config.join("tools"), tools.to_string()).unwrap();
+    let explained = |pod: &Value, mark: &str| {
+        fs::write(&file, pod.to_string()).unwrap();
+        let [config, file] = [&config, &file].map(|path| path.to_str().unwrap());
+        let ran = run(&[
+            "dry-run",
+            "--config-dir",
+            config,
+            "-f",
+            file,
+            "--runtimes",
+            "tools",
+            "-o",
+            "explain",
+            mark,
+        ]);
+        ran.assert_code(0);
+        ran.stdout
+    };
+    let annotation = "the annotation sandbox-injector.io/status.";
+    let unmarked = explained(&pod(), "--status-annotation=false");
+    assert!(unmarked.contains("env[DOCS]") && !unmarked.contains(annotation), "{unmarked}");
+    let added = explained(&pod(), "--status-annotation=true");
+    assert!(added.contains(&format!("Adds {annotation}")), "{added}");
+    let mut marked = pod();
+    marked["metadata"]["annotations"] = json!({"sandbox-injector.io/status": "old"});
+    let replaced = explained(&marked, "--status-annotation=true");
+    assert!(replaced.contains(&format!("Updates {annotation}")), "{replaced}");
 }
 
 #[rstest]

@@ -35,16 +35,39 @@ impl Case {
 
     /// A pod of a warm pool as this configuration makes it, with what an API server adds.
     fn injected(&self, config: &str, name: &str, runtimes: &str, more: &[&str]) -> Value {
-        let file = self.file("before.json", &pod(name));
+        self.dry_run(&pod(name), config, runtimes, more)
+    }
+
+    /// This pod as this configuration makes it, with what an API server adds.
+    fn injected_into(&self, pod: &Value, config: &str, runtimes: &str) -> Value {
+        self.dry_run(pod, config, runtimes, &[])
+    }
+
+    fn dry_run(&self, pod: &Value, config: &str, runtimes: &str, more: &[&str]) -> Value {
+        let file = self.file("before.json", pod);
         let arguments =
             ["dry-run", "--config-dir", config, "-f", &file, "-o", "json", "--runtimes", runtimes];
-        let mut pod = run(&[&arguments[..], more].concat()).json();
+        self.admitted(run(&[&arguments[..], more].concat()).json())
+    }
+
+    /// A pod with what an API server adds.
+    fn admitted(&self, mut pod: Value) -> Value {
+        let token = json!({"name": "kube-api-access-x", "projected": {"defaultMode": 420, "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace",
+                "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
+        ]}});
+        match pod["spec"]["volumes"].as_array_mut() {
+            Some(volumes) => volumes.push(token),
+            None => pod["spec"]["volumes"] = json!([token]),
+        }
         for list in ["initContainers", "containers"] {
             for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
                 container["terminationMessagePath"] = "/dev/termination-log".into();
                 container["imagePullPolicy"] = "IfNotPresent".into();
-                let token =
-                    json!({"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"});
+                let token = json!({"name": "kube-api-access-x", "readOnly": true,
+                    "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"});
                 match container["volumeMounts"].as_array_mut() {
                     Some(mounts) => mounts.push(token),
                     None => container["volumeMounts"] = json!([token]),
@@ -150,6 +173,50 @@ fn the_diff_is_what_a_new_pod_would_have_instead() {
     );
     let hook = lines[2..].iter().find(|line| line.contains("lifecycle.postStart.exec.command")).unwrap();
     assert!(hook.contains("/work/start") && hook.contains("/work/go"), "{hook}");
+}
+
+#[test]
+fn the_diff_keeps_the_pods_own_hooks_in_their_chains() {
+    let case = Case::new();
+    let hooks = |stop: &str| {
+        json!({"mainContainer": {"lifecycle": {"postStart": {"exec": {"command": ["/start"]}},
+            "preStop": {"exec": {"command": [stop]}}}}})
+        .to_string()
+    };
+    let old = case.config("old", &[("tools", &hooks("/old-stop"))]);
+    let new = case.config("new", &[("tools", &hooks("/new-stop"))]);
+    let mut before = pod("a");
+    before["spec"]["containers"][0]["lifecycle"]["preStop"] =
+        json!({"exec": {"command": ["own-stop", "arg"]}});
+    let file = case.file("pod.json", &case.injected_into(&before, &old, "tools"));
+    let ran = stale(&["--config-dir", &new, "-f", &file, "-o", "diff"]);
+    ran.assert_code(1);
+    let lines: Vec<&str> = ran.stdout.lines().skip(1).collect();
+    assert_eq!(lines.len(), 1, "{}", ran.stdout);
+    assert!(lines[0].contains("lifecycle.preStop.exec.command"), "{}", lines[0]);
+    let (was, is) = lines[0].split_once(" -> ").unwrap();
+    for (side, command) in [(was, "/old-stop"), (is, "/new-stop")] {
+        assert!(side.contains(&format!("(exec {command})")) && side.contains("own-stop"), "{side}");
+    }
+}
+
+#[test]
+fn the_diff_shows_a_main_container_that_comes_after_an_injected_one() {
+    let case = Case::new();
+    let tools = |value: &str| {
+        json!({"mainContainer": {"env": [{"name": "TOOLS", "value": value}]},
+            "containers": [{"name": "helper", "image": "i:1"}]})
+        .to_string()
+    };
+    let (old, new) =
+        (case.config("old", &[("tools", &tools("1"))]), case.config("new", &[("tools", &tools("2"))]));
+    let mut before = pod("a");
+    before["spec"]["containers"].as_array_mut().unwrap().insert(0, json!({"name": "helper", "image": "i:1"}));
+    let file = case.file("pod.json", &case.injected_into(&before, &old, "tools"));
+    let ran = stale(&["--config-dir", &new, "-f", &file, "-o", "diff"]);
+    ran.assert_code(1);
+    let lines: Vec<&str> = ran.stdout.lines().skip(1).collect();
+    assert_eq!(lines, ["  ~ spec.containers[main].env[TOOLS].value: \"1\" -> \"2\""]);
 }
 
 #[test]

@@ -4,12 +4,12 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use engine::annotations::RUNTIMES_ANNOTATION;
 use engine::budget::Budget;
 use engine::config::Config;
 use engine::review::decide::Settings;
 use engine::review::decode::decode;
 use engine::review::respond;
-use engine::runtimes::RUNTIMES_ANNOTATION;
 use rstest::rstest;
 use sandbox_injector::cluster::Lookups;
 use sandbox_injector::cluster::settle;

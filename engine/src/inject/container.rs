@@ -1,17 +1,15 @@
 //! Sidecars, init containers and containers: added whole, or recognised as already there.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::decision::{Action, Field};
 use super::equal::{Extras, differences, disagreement};
 use super::{Additions, Injection, OnConflict, differs_in};
 use crate::config::{Container, Runtime};
-use crate::kube::normalize::{Kind, clean_path, normal};
+use crate::kube::normalize::{Kind, normal};
+use crate::kube::token_mount::{is_token_volume, token_volume_name};
 use crate::patch::List;
 use crate::pod::{self, ShapeError};
-
-/// Where ServiceAccount admission mounts its token.
-const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl<'a> Injection<'_, 'a> {
     pub(super) fn containers(&mut self) -> Result<(), ShapeError> {
@@ -181,37 +179,11 @@ impl<'a> Injection<'_, 'a> {
         Ok(normal(Kind::Container, &Value::Object(fields)))
     }
 
-    /// Whether a mount is the one that ServiceAccount admission adds to every container, by what its volume
-    /// really projects: the name alone could be a tenant's volume.
+    /// Whether a mount is the one that ServiceAccount admission adds to every container.
     fn is_token_mount(&self, mount: &Value) -> Result<bool, ShapeError> {
-        if mount["mountPath"].as_str().is_none_or(|path| clean_path(path) != TOKEN_PATH) {
-            return Ok(false);
-        }
-        let Some(mount) = normal(Kind::Mount, mount) else { return Ok(false) };
-        let name = mount["name"].as_str().unwrap_or_default();
-        if mount != json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}) {
-            return Ok(false);
-        }
+        let Some(name) = token_volume_name(mount) else { return Ok(false) };
         Ok(self.pod_volume(name)?.is_some_and(|volume| is_token_volume(&volume)))
     }
-}
-
-/// The projected volume of <https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken>
-/// exactly as ServiceAccount admission writes it; only how long the token lives is the cluster's choice.
-fn is_token_volume(volume: &Value) -> bool {
-    let Some(mut found) = normal(Kind::Volume, volume) else { return false };
-    if let Some(token) = found.pointer_mut("/projected/sources/0/serviceAccountToken") {
-        token.as_object_mut().map(|token| token.shift_remove("expirationSeconds"));
-    }
-    let namespace = json!({"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}});
-    let authority = json!({"key": "ca.crt", "path": "ca.crt"});
-    found.get("projected")
-        == Some(&json!({"sources": [
-            {"serviceAccountToken": {"path": "token"}},
-            {"configMap": {"name": "kube-root-ca.crt", "items": [authority]}},
-            {"downwardAPI": {"items": [namespace]}},
-        ]}))
-        && found.as_object().is_some_and(|fields| fields.len() == 2)
 }
 
 fn asks_for_host_ports(container: &Value) -> bool {

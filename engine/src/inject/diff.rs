@@ -7,11 +7,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::inject::STATUS_ANNOTATION;
+use crate::annotations::STATUS_ANNOTATION;
 use crate::kube::normalize::{Kind, normal};
-
-/// Where ServiceAccount admission mounts its token into every container, injected ones included.
-const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+use crate::kube::token_mount::{is_token_volume, token_volume_name};
 
 /// Of a value so much is shown.
 const SHOWN: usize = 100;
@@ -86,15 +84,21 @@ fn view(pod: &Value) -> Value {
         texts.shift_remove(STATUS_ANNOTATION);
         metadata.insert(field.to_owned(), texts.into());
     }
+    let list = |field: &str| pod["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_token = |mount: &Value| {
+        let name = token_volume_name(mount);
+        name.is_some_and(|name| {
+            list("volumes").iter().any(|volume| volume["name"] == name && is_token_volume(volume))
+        })
+    };
     let mut spec = Map::new();
     for (field, kind) in
         [("initContainers", Kind::Container), ("containers", Kind::Container), ("volumes", Kind::Volume)]
     {
-        let items = pod["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default();
-        let items = items.iter().map(|item| {
+        let items = list(field).iter().map(|item| {
             let mut item = normal(kind, item).unwrap_or_default();
             if let Some(mounts) = item.get_mut("volumeMounts").and_then(Value::as_array_mut) {
-                mounts.retain(|mount| mount["mountPath"] != TOKEN_PATH);
+                mounts.retain(|mount| !is_token(mount));
             }
             item
         });
@@ -163,6 +167,7 @@ fn within(path: &str, field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::token_mount::tests::{token_mount, token_volume};
     use serde_json::json;
 
     #[test]
@@ -170,14 +175,14 @@ mod tests {
         let before = json!({"metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {
             "containers": [{"name": "main", "image": "i:1", "terminationMessagePath": "/dev/termination-log",
                 "resources": {"limits": {"cpu": "1000m"}}, "env": [{"name": "A", "value": "1"}, {"name": "B"}],
-                "volumeMounts": [{"name": "t", "mountPath": TOKEN_PATH}, {"name": "v", "mountPath": "/v/"}]}],
-            "volumes": [{"name": "v"}]}});
+                "volumeMounts": [token_mount("kube-api-access-x"), {"name": "v", "mountPath": "/v/"}]}],
+            "volumes": [{"name": "v"}, token_volume("kube-api-access-x")]}});
         let after = json!({"metadata": {"labels": {"b": "2"}, "annotations": {STATUS_ANNOTATION: "x"}}, "spec": {
             "initContainers": [{"name": "new", "image": "i:1", "command": ["a", "long", "list", "of", "arguments", "here"]}],
             "containers": [{"name": "main", "image": "i:2", "resources": {"limits": {"cpu": "1"}},
                 "env": [{"name": "B"}, {"name": "A", "value": "2"}],
                 "volumeMounts": [{"name": "w", "mountPath": "/v"}]}],
-            "volumes": [{"name": "v", "emptyDir": {}}]}});
+            "volumes": [{"name": "v", "emptyDir": {}}, token_volume("kube-api-access-x")]}});
         let changes: Vec<String> = changes(&before, &after).iter().map(ToString::to_string).collect();
         assert_eq!(
             changes,
@@ -190,6 +195,20 @@ mod tests {
                 "~ spec.containers[main].volumeMounts[/v].name: \"v\" -> \"w\"",
             ]
         );
+    }
+
+    #[test]
+    fn a_tenants_mount_at_the_tokens_path_is_a_change() {
+        let pod = |mounts: Value| {
+            json!({"spec": {"containers": [{"name": "main", "volumeMounts": mounts}],
+                "volumes": [token_volume("token"), {"name": "own", "emptyDir": {}}]}})
+        };
+        let found = |mount: Value| changes(&pod(json!([])), &pod(json!([mount]))).len();
+        assert_eq!(found(token_mount("token")), 0);
+        assert_eq!(found(token_mount("own")), 1);
+        let mut writable = token_mount("token");
+        writable["readOnly"] = false.into();
+        assert_eq!(found(writable), 1);
     }
 
     #[test]

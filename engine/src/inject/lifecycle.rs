@@ -6,7 +6,7 @@ use super::decision::{Action, Decision, Field};
 use super::equal::{Extras, differences};
 use super::{Injection, differs_in};
 use crate::config::{Hook, Runtime};
-use crate::kube::hook_chain::{exec_command, same_command};
+use crate::kube::hook_chain::{Chain, exec_command, same_command};
 use crate::kube::normalize::{Kind, normal};
 use crate::patch::{HookName, Op, Operation, Path, Value};
 use crate::pod::{self, Object, ShapeError};
@@ -86,7 +86,7 @@ impl<'a> Injection<'_, 'a> {
             (Some((argv, _)), Some(pod)) if same_command(argv, &pod) => {
                 self.decide(runtime, field, Action::Unchanged);
             }
-            (Some((_, chain)), Some(pod)) if chain.is_in(&pod) => {
+            (Some((_, chain)), Some(pod)) if Chain::parse(&pod).is_some_and(|found| found.is_of(chain)) => {
                 let why = Some("already chained".to_owned());
                 self.decisions.push(Decision {
                     runtime: &runtime.name,

@@ -68,16 +68,13 @@ impl<'a> Injection<'_, 'a> {
 
     fn main_index(&mut self, runtime: &'a Runtime) -> Result<Option<usize>, ShapeError> {
         let containers = self.pod.containers();
-        let position = |name: &str| containers.iter().position(|container| *container.name == *name);
-        let Some(wanted) = runtime.main.name.as_deref() else {
-            let named = self.pod.annotation(pod::DEFAULT_CONTAINER)?;
-            let named = named.filter(|name| self.brought(name).is_none()).and_then(|name| position(&name));
-            let own = || containers.iter().position(|container| self.brought(&container.name).is_none());
-            return Ok(self.unless_exact(runtime, named.or_else(own).unwrap_or(0)));
-        };
-        if let Some(index) = position(wanted) {
+        let names = containers.iter().map(|container| &*container.name);
+        let wanted = runtime.main.name.as_deref();
+        let annotated = self.pod.annotation(pod::DEFAULT_CONTAINER)?;
+        if let Some(index) = main_container(names, wanted, annotated.as_deref(), self.runtimes) {
             return Ok(self.unless_exact(runtime, index));
         }
+        let wanted = wanted.unwrap_or_default();
         const SHOWN: usize = 10;
         let names = listed(containers.iter().map(|container| format!("{:?}", &*container.name)), SHOWN);
         let why = format!("mainContainer.name is {wanted:?}, but the pod's containers are {names}");
@@ -86,16 +83,10 @@ impl<'a> Injection<'_, 'a> {
         Ok(None)
     }
 
-    /// The container of that name that a runtime brings: once it is injected it must not be taken for the pod's
-    /// own, or the next round would see another main container.
-    fn brought(&self, name: &str) -> Option<&'a Container> {
-        let mut brought = self.runtimes.iter().flat_map(|runtime| &runtime.containers);
-        brought.find(|container| container.item.identity == name)
-    }
-
     /// No main container is one that must hold exactly what a runtime brings.
     fn unless_exact(&mut self, runtime: &'a Runtime, index: usize) -> Option<usize> {
-        let brought = self.pod.containers().get(index).and_then(|container| self.brought(&container.name));
+        let brought =
+            self.pod.containers().get(index).and_then(|container| brought(self.runtimes, &container.name));
         let Some(exact) = brought.filter(|container| self.is_exact(container)) else { return Some(index) };
         let name = exact.item.identity.as_str();
         let why =
@@ -255,6 +246,31 @@ impl<'a> Injection<'_, 'a> {
         }
         Ok(())
     }
+}
+
+/// The index of the main container among the `names` of a pod's containers: the one that the runtime wants by name, else
+/// the one that the pod's annotation names, else the first. What the pod's runtimes bring is not taken for the pod's own
+/// once it is there, or another container would be the main one after injection than before. `None` where there is no
+/// container of the name that is wanted.
+pub(super) fn main_container<'n>(
+    mut names: impl Iterator<Item = &'n str> + Clone,
+    wanted: Option<&str>,
+    annotated: Option<&str>,
+    runtimes: &[&Runtime],
+) -> Option<usize> {
+    let position = |name: &str| names.clone().position(|other| other == name);
+    if let Some(wanted) = wanted {
+        return position(wanted);
+    }
+    let is_own = |name: &str| brought(runtimes, name).is_none();
+    let annotated = annotated.filter(|name| is_own(name)).and_then(position);
+    Some(annotated.or_else(|| names.position(is_own)).unwrap_or(0))
+}
+
+/// The container of that name that a runtime brings.
+fn brought<'a>(runtimes: &[&'a Runtime], name: &str) -> Option<&'a Container> {
+    let mut brought = runtimes.iter().flat_map(|runtime| &runtime.containers);
+    brought.find(|container| container.item.identity == name)
 }
 
 /// How an item differs, and from whose.

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::Injection;
 use super::decision::{Action, Field};
+use super::{Injection, Mark};
+use crate::annotations::STATUS_ANNOTATION;
 use crate::config::Runtime;
 use crate::patch::{Op, Operation, Path, Texts, Value, write_text};
 use crate::pod::{Object, ShapeError};
-
-/// The annotation that marks an injected pod. It informs; anyone can forge it, so nothing trusts it.
-pub const STATUS_ANNOTATION: &str = "sandbox-injector.io/status";
 
 impl<'a> Injection<'_, 'a> {
     pub(super) fn metadata(&mut self) -> Result<(), ShapeError> {
@@ -20,12 +18,18 @@ impl<'a> Injection<'_, 'a> {
             let mark = mark(self.runtimes);
             match self.pod.annotation(STATUS_ANNOTATION)? {
                 Some(found) if *found == *mark => {}
-                Some(_) => self.operations.push(Operation {
-                    op: Op::Replace,
-                    path: Path::Text(Texts::Annotations, STATUS_ANNOTATION),
-                    value: Value::Text(mark.into()),
-                }),
-                None => annotations.push((STATUS_ANNOTATION, mark.into())),
+                Some(_) => {
+                    self.mark = Some(Mark::Replaced);
+                    self.operations.push(Operation {
+                        op: Op::Replace,
+                        path: Path::Text(Texts::Annotations, STATUS_ANNOTATION),
+                        value: Value::Text(mark.into()),
+                    });
+                }
+                None => {
+                    self.mark = Some(Mark::Added);
+                    annotations.push((STATUS_ANNOTATION, mark.into()));
+                }
             }
         }
         self.emit_texts(Texts::Annotations, self.pod.metadata.annotations.as_ref(), annotations);

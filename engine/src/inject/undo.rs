@@ -5,11 +5,13 @@
 
 use serde_json::{Map, Value};
 
+use crate::annotations::STATUS_ANNOTATION;
 use crate::config::{Hook, Item, Runtime};
-use crate::inject::STATUS_ANNOTATION;
 use crate::inject::equal::{Extras, differences};
-use crate::kube::hook_chain::{exec_command, same_command};
+use crate::inject::main_container::main_container;
+use crate::kube::hook_chain::{Chain, exec_command, same_command};
 use crate::kube::normalize::{Kind, clean_path, normal};
+use crate::pod::DEFAULT_CONTAINER;
 
 /// By what an item of the pod is taken for an injected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub fn mark(pod: &Value) -> Option<Vec<(String, String)>> {
 pub fn uninject(pod: &Value, runtimes: &[&Runtime], known: Known) -> Value {
     let mut pod = pod.clone();
     for runtime in runtimes {
-        main_container(&mut pod, runtime, known);
+        take_from_main(&mut pod, runtime, runtimes, known);
         if let Some(spec) = pod["spec"].as_object_mut() {
             let inits: Vec<&Item> = runtime.init_containers.iter().map(|container| &container.item).collect();
             let containers: Vec<&Item> = runtime.containers.iter().map(|container| &container.item).collect();
@@ -80,14 +82,11 @@ fn is_ours(kind: Kind, item: &Item, found: &Value, known: Known) -> bool {
     same && (known == Known::Named || equal())
 }
 
-fn main_container(pod: &mut Value, runtime: &Runtime, known: Known) {
-    let default = pod["metadata"]["annotations"][crate::pod::DEFAULT_CONTAINER].clone();
+fn take_from_main(pod: &mut Value, runtime: &Runtime, runtimes: &[&Runtime], known: Known) {
+    let annotated = pod["metadata"]["annotations"][DEFAULT_CONTAINER].as_str().map(str::to_owned);
     let Some(containers) = pod["spec"]["containers"].as_array_mut() else { return };
-    let named = |name: &str| containers.iter().position(|container| container["name"] == name);
-    let index = match &runtime.main.name {
-        Some(name) => named(name),
-        None => default.as_str().and_then(named).or(Some(0)),
-    };
+    let names = containers.iter().map(|container| container["name"].as_str().unwrap_or_default());
+    let index = main_container(names, runtime.main.name.as_deref(), annotated.as_deref(), runtimes);
     let container = index.and_then(|index| containers.get_mut(index)).and_then(Value::as_object_mut);
     let Some(container) = container else { return };
     take(container, "env", Kind::Env, &runtime.main.env.iter().collect::<Vec<_>>(), known);
@@ -109,10 +108,10 @@ fn take_hook(lifecycle: &mut Map<String, Value>, field: &str, hook: &Hook, known
     let Some(found) = lifecycle.get(field).and_then(|found| normal(Kind::Hook, found)) else { return };
     let argv = exec_command(&found);
     if let (Some((injected, chain)), Some(argv)) = (&hook.exec, &argv) {
-        let chained = chain.is_in(argv) || (known == Known::Named && looks_chained(argv));
-        if chained {
-            let own = argv.get(4..).unwrap_or_default();
-            lifecycle.insert(field.to_owned(), serde_json::json!({"exec": {"command": own}}));
+        if let Some(chained) = Chain::parse(argv)
+            && (known == Known::Named || chained.is_of(chain))
+        {
+            lifecycle.insert(field.to_owned(), serde_json::json!({"exec": {"command": chained.own}}));
             return;
         }
         if same_command(injected, argv) {
@@ -123,14 +122,6 @@ fn take_hook(lifecycle: &mut Map<String, Value>, field: &str, hook: &Hook, known
     if known == Known::Named || Some(&found) == hook.normal.as_ref() {
         lifecycle.shift_remove(field);
     }
-}
-
-/// Whether an argument vector has the form of a chain of some injected command and the pod's own.
-fn looks_chained(argv: &[String]) -> bool {
-    let [_, flag, script, zero, _, ..] = argv else { return false };
-    let injected_first = script.starts_with("(exec ") && script.ends_with(") && exec \"$@\"");
-    let pod_first = script.starts_with("(exec \"$@\"); status=$?; (exec ");
-    flag == "-c" && zero == "--" && (injected_first || pod_first)
 }
 
 #[cfg(test)]
@@ -202,6 +193,32 @@ mod tests {
         assert_eq!(equal["spec"]["initContainers"][0]["image"], "i:1");
         assert_eq!(equal["spec"]["containers"][0]["env"][1]["value"], "1");
         assert_eq!(equal["metadata"]["labels"]["l"], "1");
+    }
+
+    #[test]
+    fn the_own_hooks_come_back_from_chains_with_an_older_command() {
+        let newer = config(&TOOLS.replace("/start", "/go").replace("/stop", "/halt"));
+        let runtimes: Vec<&Runtime> = newer.runtimes().iter().collect();
+        let lifecycle = json!({"postStart": {"exec": {"command": ["own-start", "a b"]}},
+            "preStop": {"exec": {"command": ["own-stop", "arg"]}}});
+        let before = pod(lifecycle.clone());
+        let undone = uninject(&injected(&before, &config(TOOLS)), &runtimes, Known::Named);
+        assert_eq!(undone["spec"]["containers"][0]["lifecycle"], lifecycle);
+    }
+
+    #[test]
+    fn the_main_container_is_the_one_that_was_injected_into() {
+        let config = config(TOOLS);
+        let runtimes: Vec<&Runtime> = config.runtimes().iter().collect();
+        let mut before = pod(json!({"stopSignal": "SIGINT"}));
+        before["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .insert(0, json!({"name": "other", "image": "i:1"}));
+        let after = injected(&before, &config);
+        assert_eq!(after["spec"]["containers"][1]["env"][1]["name"], "A");
+        let undone = uninject(&after, &runtimes, Known::Named);
+        assert_eq!(undone["spec"]["containers"][0]["env"], json!([{"name": "B"}]));
     }
 
     #[test]

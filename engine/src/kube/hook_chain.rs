@@ -34,12 +34,8 @@ impl Chain {
             _ => "sh".to_owned(),
         };
         let command = injected.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
-        let script = match order {
-            Order::InjectedFirst => format!("(exec {command}) && exec \"$@\""),
-            // A parameter and no variable holds the status: the container may have one of that name.
-            Order::PodFirst => format!("(exec \"$@\"); set -- $?; (exec {command}) && exit \"$1\""),
-        };
-        Self { shell, script }
+        let (before, after) = order.script();
+        Self { shell, script: [before, &command, after].concat() }
     }
 
     /// The argument vector that runs both commands.
@@ -48,10 +44,50 @@ impl Chain {
         head.chain(pod.iter().cloned()).collect()
     }
 
-    /// Whether `argv` is what [`Chain::argv`] makes of some command.
-    pub fn is_in(&self, argv: &[String]) -> bool {
-        matches!(argv, [shell, flag, script, zero, _, ..]
-            if program(shell) == program(&self.shell) && flag == "-c" && *script == self.script && zero == "--")
+    /// Reads what [`Chain::argv`] wrote: the chain, of whatever command, and the pod's own command in it. `None` when
+    /// `argv` is not a chain.
+    pub fn parse(argv: &[String]) -> Option<Chained<'_>> {
+        let [shell, flag, script, zero, own @ ..] = argv else { return None };
+        let is_script = |order: Order| {
+            let (before, after) = order.script();
+            script
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after))
+                .is_some_and(|command| !command.is_empty())
+        };
+        let is_chain = is_shell(shell)
+            && flag == "-c"
+            && zero == "--"
+            && !own.is_empty()
+            && (is_script(Order::InjectedFirst) || is_script(Order::PodFirst));
+        is_chain.then_some(Chained { shell, script, own })
+    }
+}
+
+/// A chain that was found in a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chained<'v> {
+    shell: &'v str,
+    script: &'v str,
+    /// The pod's own command.
+    pub own: &'v [String],
+}
+
+impl Chained<'_> {
+    /// Whether this is `chain` of some command of the pod. A shell is the same in every standard place.
+    pub fn is_of(&self, chain: &Chain) -> bool {
+        program(self.shell) == program(&chain.shell) && self.script == chain.script
+    }
+}
+
+impl Order {
+    /// What the script has before the injected command and after it: the one place that knows the form.
+    fn script(self) -> (&'static str, &'static str) {
+        match self {
+            Order::InjectedFirst => ("(exec ", ") && exec \"$@\""),
+            // A parameter and no variable holds the status: the container may have one of that name.
+            Order::PodFirst => ("(exec \"$@\"); set -- $?; (exec ", ") && exit \"$1\""),
+        }
     }
 }
 
@@ -93,6 +129,8 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn argv(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -125,15 +163,48 @@ mod tests {
         );
     }
 
+    proptest! {
+        #[test]
+        fn a_chain_is_read_back_whatever_the_commands(
+            injected in vec(any::<String>(), 1..5),
+            own in vec(any::<String>(), 1..5),
+        ) {
+            for order in [Order::InjectedFirst, Order::PodFirst] {
+                let chain = Chain::new(&injected, order);
+                let argv = chain.argv(&own);
+                let chained = Chain::parse(&argv).unwrap();
+                prop_assert_eq!(chained.own, &own);
+                prop_assert!(chained.is_of(&chain));
+            }
+        }
+    }
+
     #[test]
     fn a_chain_is_recognised_whatever_the_pods_command() {
         let chain = Chain::new(&argv(&["bash", "-c", "x"]), Order::InjectedFirst);
+        let is_in =
+            |chain: &Chain, argv: &[String]| Chain::parse(argv).is_some_and(|chained| chained.is_of(chain));
         let mut made = chain.argv(&argv(&["echo"]));
-        assert!(chain.is_in(&made));
+        assert!(is_in(&chain, &made));
         made[0] = "/bin/bash".to_owned();
-        assert!(chain.is_in(&made));
-        assert!(!Chain::new(&argv(&["bash", "-c", "y"]), Order::InjectedFirst).is_in(&made));
-        assert!(!chain.is_in(&made[..4]));
+        assert!(is_in(&chain, &made));
+        assert!(!is_in(&Chain::new(&argv(&["bash", "-c", "y"]), Order::InjectedFirst), &made));
+        assert!(!is_in(&Chain::new(&argv(&["bash", "-c", "x"]), Order::PodFirst), &made));
+        assert!(!is_in(&chain, &made[..4]));
+    }
+
+    #[test]
+    fn a_command_of_the_pod_is_not_a_chain() {
+        for command in [
+            &["echo", "-c", "(exec a) && exec \"$@\"", "--", "b"][..],
+            &["sh", "-c", "(exec a)", "--", "b"],
+            &["sh", "-c", "(exec ) && exec \"$@\"", "--", "b"],
+            &["sh", "-e", "(exec a) && exec \"$@\"", "--", "b"],
+            &["sh", "-c", "(exec a) && exec \"$@\"", "b", "c"],
+            &[],
+        ] {
+            assert_eq!(Chain::parse(&argv(command)), None, "{command:?}");
+        }
     }
 
     #[test]

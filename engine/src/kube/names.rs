@@ -40,7 +40,7 @@ pub(crate) fn check_annotation(key: &str, _value: &str) -> Result<(), String> {
 }
 
 fn check_key(key: &str) -> Result<(), String> {
-    if key.starts_with("sandbox-injector.io/") {
+    if key.starts_with(crate::annotations::PREFIX) {
         return Err(
             "keys under sandbox-injector.io/ are reserved for the injector; remove this one".to_owned()
         );

@@ -2,7 +2,7 @@
 
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Config, Runtime};
-use crate::inject::decision::{Action, Cause, Decision};
+use crate::inject::decision::{Cause, Decision};
 use crate::inject::{self, Denial, Plan};
 use crate::pod::{Pod, ShapeError};
 use crate::runtimes::privileged::Policy;
@@ -207,13 +207,6 @@ impl Denied<'_> {
     }
 }
 
-impl Plan<'_> {
-    /// How many items of the pod stay although a runtime wanted others.
-    pub fn kept(&self) -> usize {
-        self.decisions.iter().filter(|decision| decision.action == Action::Kept).count()
-    }
-}
-
 impl<'c> Verdict<'c> {
     /// A pod that is left as it is.
     pub fn passed(why: Passed) -> Self {
@@ -348,5 +341,5 @@ fn selection_denied<'c>(pod: &Pod<'_>, error: SelectionError) -> Denied<'c> {
 }
 
 fn annotation_field() -> String {
-    format!("metadata.annotations[{}]", crate::runtimes::RUNTIMES_ANNOTATION)
+    format!("metadata.annotations[{}]", crate::annotations::RUNTIMES_ANNOTATION)
 }

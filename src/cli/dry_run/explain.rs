@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::super::offline::operations;
 use super::super::terminal::{Cell, GREEN, PLAIN, RED, YELLOW, table};
 use anstyle::Style;
-use engine::inject::STATUS_ANNOTATION;
+use engine::annotations::STATUS_ANNOTATION;
+use engine::inject::Mark;
 use engine::inject::decision::Action;
 use engine::review::decide::{Outcome, Passed, Settings, Verdict};
 use engine::systems::{SANDBOX_LABELS, SandboxLabel};
@@ -49,11 +49,12 @@ pub(super) fn explain(
         }
         Outcome::Passed(why) => notes.push(format!("Nothing injected: {}.", why.as_str())),
         Outcome::Denied(denied) => notes.extend(denied.lines()),
-        // The mark is no item that a runtime asks for.
-        Outcome::Injected(_) if operations(verdict).contains("sandbox-injector.io") => {
-            notes.push(format!("Adds the annotation {STATUS_ANNOTATION}."));
-        }
-        Outcome::Injected(_) => {}
+        // No runtime requests the mark, so no row has it.
+        Outcome::Injected(plan) => match plan.mark {
+            Some(Mark::Added) => notes.push(format!("Adds the annotation {STATUS_ANNOTATION}.")),
+            Some(Mark::Replaced) => notes.push(format!("Updates the annotation {STATUS_ANNOTATION}.")),
+            None => {}
+        },
     }
     let privileged = verdict.runtimes.iter().any(|runtime| !runtime.privileged.is_empty());
     let known_creator = creator.is_some() || subject.review.is_some();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use engine::runtimes::RUNTIMES_ANNOTATION;
+use engine::annotations::RUNTIMES_ANNOTATION;
 use engine::systems::SANDBOX_LABELS;
 use engine::systems::SandboxLabel;
 use serde_json::{Map, Value, json};
