@@ -1,6 +1,3 @@
-use std::fs;
-use std::path::Path;
-
 use rstest::rstest;
 use serde_json::json;
 
@@ -34,37 +31,6 @@ fn passed(text: &str) -> Passed {
 
 fn error(text: &str) -> String {
     read_all(text).into_iter().find_map(Result::err).unwrap().to_string()
-}
-
-// === templates ===
-
-// `UPDATE_TESTDATA=1 cargo test --lib workload` writes the pods anew; read the difference before you keep it.
-#[rstest]
-#[case("kruise-sandboxset")]
-#[case("kruise-sandboxset-without-labels")]
-#[case("kruise-sandbox-in-cluster")]
-#[case("kruise-manual-runtime")]
-#[case("kruise-template-ref")]
-#[case("agent-sandbox-standalone")]
-#[case("agent-sandbox-warm-pool")]
-#[case("agent-sandbox-volume-claims")]
-#[case("agent-sandbox-template-own-network")]
-#[case("opensandbox-batchsandbox")]
-#[case("opensandbox-pool")]
-#[case("opensandbox-resumed")]
-#[case("builtin")]
-fn a_template_gives_the_pod_that_its_controller_creates(#[case] case: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/workload").join(case);
-    let pods: Vec<Value> = subjects(&fs::read_to_string(folder.join("manifest.yaml")).unwrap())
-        .into_iter()
-        .inspect(|subject| assert_eq!(subject.pod["metadata"]["namespace"], subject.namespace))
-        .map(|subject| subject.pod)
-        .collect();
-    if std::env::var_os("UPDATE_TESTDATA").is_some() {
-        let text = pods.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n");
-        fs::write(folder.join("pods.yaml"), text).unwrap();
-    }
-    assert_eq!(pods, parse(&fs::read_to_string(folder.join("pods.yaml")).unwrap()));
 }
 
 // === spec.runtimes ===
@@ -382,49 +348,4 @@ fn shard_patches_are_noted() {
         subjects(&text)[0].notes,
         ["BatchSandbox x: spec.shardPatches is not applied here, so the real pods will differ"]
     );
-}
-
-fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
-    found.push(path.to_owned());
-    match value {
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| paths(item, &format!("{path}/{index}"), found));
-        }
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                paths(value, &format!("{path}/{key}"), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-#[test]
-fn no_shape_makes_the_reader_panic() {
-    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/workload");
-    for folder in fs::read_dir(folders).unwrap() {
-        let text = fs::read_to_string(folder.unwrap().path().join("manifest.yaml")).unwrap();
-        for document in parse(&text) {
-            let mut found = Vec::new();
-            paths(&document, "", &mut found);
-            for path in found {
-                for junk in [
-                    json!(null),
-                    json!(true),
-                    json!(-1),
-                    json!(""),
-                    json!([]),
-                    json!([null]),
-                    json!({}),
-                    json!({"": []}),
-                ] {
-                    let mut document = document.clone();
-                    *document.pointer_mut(&path).unwrap() = junk;
-                    let templates = Templates::collect([&document], "default");
-                    let _ = read(&document, "default", &templates);
-                }
-            }
-        }
-    }
 }

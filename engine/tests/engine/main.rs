@@ -11,3 +11,4 @@ mod policy;
 mod properties;
 mod repository;
 mod validate;
+mod workload;
