@@ -381,7 +381,7 @@ mod tests {
     fn counters_carry_their_full_name_in_the_comments_too() {
         let text = Metrics::new().text();
         assert!(text.contains("# TYPE sandbox_injector_admission_requests_total counter\n"), "{text}");
-        assert!(text.contains("# HELP sandbox_injector_admission_requests_total Requests"), "{text}");
+        assert!(text.contains("# HELP sandbox_injector_admission_requests_total Webhook requests"), "{text}");
         assert!(!text.contains("# EOF"));
     }
 

@@ -124,6 +124,6 @@ mod tests {
     #[test]
     fn a_bad_filter_names_the_flag() {
         let error = init(LogFormat::Text, Some("a=b=c")).unwrap_err().to_string();
-        assert!(error.starts_with("--log-level: \"a=b=c\" is no log filter"), "{error}");
+        assert!(error.starts_with("--log-level: \"a=b=c\" is not a valid log filter"), "{error}");
     }
 }

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(store.offer(entries(region)), Taken::Waiting);
         assert_eq!(store.offer(entries(region)), Taken::Same);
         assert!(store.waits_for_region());
-        assert!(readiness.check().unwrap_err().contains("needs the region"));
+        assert!(readiness.check().unwrap_err().contains("waiting for the region"));
         assert!(metrics.text().contains("config_reloads_total{result=\"failure\"} 1"));
         assert_eq!(store.offer(entries("{}")), Taken::Loaded);
         assert!(!store.waits_for_region());

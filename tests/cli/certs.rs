@@ -99,7 +99,7 @@ fn nothing_is_ever_overwritten() {
     let complaint = refused(directory.path(), &["--out", "out"]);
     assert!(
         complaint.starts_with(
-            "error: out has ca.crt, ca.key, tls.crt, tls.key already, and nothing is overwritten"
+            "error: out: ca.crt, ca.key, tls.crt, tls.key already exist and will not be overwritten"
         ),
         "{complaint}"
     );
@@ -112,7 +112,7 @@ fn nothing_is_ever_overwritten() {
     fs::create_dir(directory.path().join("other")).unwrap();
     fs::write(directory.path().join("other/tls.key"), "mine").unwrap();
     let complaint = refused(directory.path(), &["--out", "other"]);
-    assert!(complaint.starts_with("error: other has tls.key already"), "{complaint}");
+    assert!(complaint.starts_with("error: other: tls.key already exists"), "{complaint}");
     assert_eq!(names(&directory.path().join("other")), ["tls.key"]);
 }
 
@@ -138,7 +138,7 @@ fn a_certificate_is_renewed_in_place_and_the_ca_bundle_stays() {
     fs::remove_file(directory.path().join("another/tls.crt")).unwrap();
     fs::remove_file(directory.path().join("another/tls.key")).unwrap();
     let complaint = refused(directory.path(), &[&["--out", "another"], &authority[..]].concat());
-    assert!(complaint.starts_with("error: another has ca.crt already"), "{complaint}");
+    assert!(complaint.starts_with("error: another: ca.crt already exists"), "{complaint}");
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn a_certificate_may_be_valid_for_long_but_never_longer_than_its_authority() {
 }
 
 #[rstest]
-#[case::days(&["--out", "x", "--days", "0"], "error: --days 0: give a number from 1 to 36500")]
+#[case::days(&["--out", "x", "--days", "0"], "error: --days 0: must be between 1 and 36500")]
 #[case::name(&["--out", "x", "--dns-name", "https://a"], "error: --dns-name \"https://a\" is neither")]
 #[case::no_authority(&["--out", "x", "--ca", "nowhere", "--ca-key", "nowhere"], "error: cannot read --ca nowhere: No such file")]
 #[case::no_certificate(&["--out", "x", "--ca", "junk", "--ca-key", "junk"], "error: --ca: not a PEM certificate")]
-#[case::no_directory(&["--out", "junk/x"], "error: cannot make the directory junk/x")]
+#[case::no_directory(&["--out", "junk/x"], "error: cannot create directory junk/x")]
 fn what_cannot_be_done_is_one_line_and_leaves_nothing(#[case] arguments: &[&str], #[case] complaint: &str) {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("junk"), "junk").unwrap();

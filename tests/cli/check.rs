@@ -40,7 +40,7 @@ fn the_default_configuration_has_warnings_and_says_who_is_privileged() {
     assert!(lines[1][column..].starts_with("privileged "), "{text}");
     assert!(lines[2][column..].starts_with("host-path-in-main "), "{text}");
     let csi = lines.iter().find(|line| line.starts_with("csi ")).unwrap();
-    assert!(csi.contains("yes, and anyone may have it: container csi-sidecar is privileged"), "{csi}");
+    assert!(csi.contains("yes, unrestricted: container csi-sidecar is privileged"), "{csi}");
     let agent = lines.iter().find(|line| line.starts_with("agent-runtime ")).unwrap();
     assert!(agent.ends_with("  no"), "{agent}");
     check(&[&REGION[..], &["--strict"]].concat()).assert_code(1);
@@ -102,10 +102,10 @@ fn no_region_is_a_warning_here() {
 
 #[rstest]
 #[case::no_directory(&["--config-dir", "testdata/none"], "cannot read testdata/none")]
-#[case::no_manifest(&["--config-file", "testdata/cli/pod.yaml"], "is no ConfigMap")]
+#[case::no_manifest(&["--config-file", "testdata/cli/pod.yaml"], "not a ConfigMap (kind is \"Pod\")")]
 #[case::no_pods(&["--against", "config"], "--against needs pods")]
-#[case::nothing_to_compare_with(&["-f", "testdata/cli"], "give --against")]
-#[case::all_of_nothing(&["-A"], "give --live")]
+#[case::nothing_to_compare_with(&["-f", "testdata/cli"], "-f replays pods and needs --against")]
+#[case::all_of_nothing(&["-A"], "require --live")]
 #[case::no_such_baseline(&["--against", "testdata/none.yaml", "-f", "testdata/cli"], "cannot read testdata/none.yaml")]
 fn what_cannot_be_done_is_an_exit_2(#[case] arguments: &[&str], #[case] expected: &str) {
     let ran = check(&[&REGION[..], arguments].concat());
@@ -148,7 +148,11 @@ fn a_change_is_shown_pod_by_pod() {
     let ran = check(&arguments);
     ran.assert_code(1);
     let text = &ran.stdout;
-    assert!(text.contains("over 2 sandbox pods: 2 get a different result, 1 would now be denied."), "{text}");
+    assert!(
+        text.contains("Replayed 2 sandbox pods against ")
+            && text.contains(": 2 would change, 1 newly denied.\n"),
+        "{text}"
+    );
     assert!(
         text.contains(
             "Pod plain (items[0]): injected\n  ~ spec.initContainers[helper].image: \"i:1\" -> \"i:2\"\n"
@@ -170,7 +174,8 @@ fn a_change_is_shown_pod_by_pod() {
     let same = check(&["--config-dir", path(&old), "--against", path(&old), "-f", &file]);
     same.assert_code(0);
     assert!(
-        same.stdout.contains("over 2 sandbox pods: 0 get a different result, 0 would now"),
+        same.stdout.contains("Replayed 2 sandbox pods against ")
+            && same.stdout.contains(": 0 would change, 0 newly denied.\n"),
         "{}",
         same.stdout
     );
@@ -186,7 +191,7 @@ fn injected_pods_are_replayed_as_they_were_before() {
     let file = write(directory.path(), "injected.json", &injected);
     let ran = check(&["--config-dir", path(&new), "--against", path(&old), "-f", &file]);
     ran.assert_code(0);
-    assert!(ran.stdout.contains("1 gets a different result, 0 would now be denied."), "{}", ran.stdout);
+    assert!(ran.stdout.contains(": 1 would change, 0 newly denied.\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("helper].image: \"i:1\" -> \"i:2\""), "{}", ran.stdout);
 }
 
@@ -199,7 +204,7 @@ fn a_runtime_that_goes_away_denies_whoever_asks_for_it() {
     ran.assert_code(1);
     assert!(ran.stdout.contains("injected -> denied"), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("runtime \"tools\" (asked for by annotation) is not configured"),
+        ran.stdout.contains("runtime \"tools\" (requested by annotation) is not configured"),
         "{}",
         ran.stdout
     );
@@ -212,12 +217,16 @@ fn recorded_reviews_are_replayed_and_errors_come_first() {
     let arguments = [&REGION[..], &["--against", default, "-f", "testdata/reviews"]].concat();
     let ran = check(&[&["--config-dir", path(&new)], &arguments[..]].concat());
     ran.assert_code(0);
-    assert!(ran.stdout.contains("sandbox pods: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Replayed 8 sandbox pods against "), "{}", ran.stdout);
     assert!(ran.stdout.contains("- spec.initContainers[csi-sidecar]"), "{}", ran.stdout);
     let broken = config(&[("csi", "{")]);
     let ran = check(&[&["--config-dir", path(&broken)], &arguments[..]].concat());
     ran.assert_code(1);
-    assert!(ran.stderr.contains("no pods are replayed"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("pods were not replayed because the configuration has errors"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[tokio::test]
@@ -248,7 +257,7 @@ async fn the_pods_of_a_cluster_are_replayed_against_its_configuration() {
     all.assert_code(0);
     assert!(
         all.stdout.contains(
-            "Compared with ConfigMap sandbox-system/sandbox-injection-config over 131 sandbox pods: 131 get"
+            "Replayed 131 sandbox pods against ConfigMap sandbox-system/sandbox-injection-config: 131 would change"
         ),
         "{}",
         all.stdout
@@ -260,5 +269,5 @@ async fn the_pods_of_a_cluster_are_replayed_against_its_configuration() {
     assert_eq!(one.json()["replay"]["pods"], 65);
     let none = live(&["-n", "team-0", "--against", "sandbox-system/none"]).await.unwrap();
     none.assert_code(2);
-    assert!(none.stderr.contains("ConfigMap sandbox-system/none is not there"), "{}", none.stderr);
+    assert!(none.stderr.contains("ConfigMap sandbox-system/none does not exist"), "{}", none.stderr);
 }

@@ -157,7 +157,7 @@ fn the_mark_is_mentioned_only_where_the_patch_sets_it() {
 }
 
 #[rstest]
-#[case::no_label(json!({}), json!({}), "ignored", "one of these would count: agents.kruise.io/sandbox-pool, ")]
+#[case::no_label(json!({}), json!({}), "ignored", "Expected one of: agents.kruise.io/sandbox-pool, ")]
 #[case::opted_out(json!({"agents.kruise.io/sandbox-pool": "p"}), json!({"sandbox-injector.io/runtimes": "none"}),
     "ignored; runtimes: none (decided by: annotation)", "opted out by annotation")]
 #[case::nothing_asked(json!({"agents.kruise.io/created-by": "sandbox"}), json!({}),

@@ -114,7 +114,7 @@ fn a_pod_of_the_current_configuration_is_not_stale() {
         let ran = stale(&["--config-dir", &config, "-f", &file, "-o", output]);
         ran.assert_code(0);
         assert_eq!(ran.stdout, "");
-        assert_eq!(ran.stderr, "0 of 1 sandbox pods are stale\n");
+        assert_eq!(ran.stderr, "0 of 1 sandbox pod is stale\n");
     }
     let json = stale(&["--config-dir", &config, "-f", &file, "-o", "json"]).json();
     assert_eq!(json, json!({"pods": 1, "stale": []}));
@@ -270,13 +270,13 @@ fn what_is_no_running_pod_is_passed_over_and_what_is_broken_is_an_exit_2() {
     let file = case.file("set.json", &set);
     let ran = stale(&["--config-dir", &config, "-f", &file]);
     ran.assert_code(0);
-    assert!(ran.stderr.contains("is no pod that runs"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not a running pod"), "{}", ran.stderr);
     let broken = case.file("broken.json", &json!("text"));
     stale(&["--config-dir", &config, "-f", &broken]).assert_code(2);
     stale(&["--config-dir", "/none", "-f", &file]).assert_code(2);
     let nowhere = stale(&["--config-dir", &config]);
     nowhere.assert_code(2);
-    assert!(nowhere.stderr.contains("no cluster to ask"), "{}", nowhere.stderr);
+    assert!(nowhere.stderr.contains("no cluster available"), "{}", nowhere.stderr);
     for nonsense in [&["-A", "-f", "x"][..], &["-l", "a=b", "-f", "x"], &["-A", "-n", "x"]] {
         stale(nonsense).assert_code(2);
     }

@@ -106,7 +106,7 @@ async fn the_configuration_is_followed(client: &Client) -> Arc<Store> {
     tokio::spawn(region::follow(client.clone(), node.clone(), Arc::clone(&store), readiness.gate("region")));
     let name = format!("{NAMESPACE}/injection").parse().unwrap();
     tokio::spawn(config_map::follow(client.clone(), name, Arc::clone(&store)));
-    eventually("the reason", async || readiness.check().err().filter(|said| said.contains("is not there")))
+    eventually("the reason", async || readiness.check().err().filter(|said| said.contains("does not exist")))
         .await;
 
     let edition = |edition: &str| {
@@ -129,8 +129,10 @@ async fn the_configuration_is_followed(client: &Client) -> Arc<Store> {
         eventually(edition, async || (live() == wanted).then_some(())).await;
     };
     create(client, CONFIG_MAPS, &edition("first")).await;
-    eventually("the wait", async || readiness.check().err().filter(|said| said.contains("needs the region")))
-        .await;
+    eventually("the wait", async || {
+        readiness.check().err().filter(|said| said.contains("waiting for the region"))
+    })
+    .await;
     let labels = json!({region::LABEL: "cn-hangzhou"});
     create(client, "/api/v1/nodes", &typed("v1", "Node", json!({"name": node, "labels": labels}))).await;
     expect("first").await;
@@ -209,7 +211,7 @@ async fn pods_are_injected(client: &Client, store: Arc<Store>) {
     let request = Request::post(PODS).header("content-type", "application/json");
     let request = request.body(pod("denied", &owner).to_string().into()).unwrap();
     let denied = client.request::<Value>(request).await.unwrap_err().to_string();
-    assert!(denied.contains("\"oss\" (asked for by sandbox) is not configured"), "{denied}");
+    assert!(denied.contains("\"oss\" (requested by sandbox) is not configured"), "{denied}");
 }
 
 /// Real authorization, which the test server does not have.

@@ -97,12 +97,14 @@ async fn an_edit_is_live_in_every_replica_within_a_second() {
 async fn a_missing_one_is_said_and_taken_when_it_comes() {
     let server = ApiServer::start().await;
     let replica = Replica::start(&server).await;
-    replica.expect_reason("ConfigMap sandbox-system/sandbox-injection-config is not there; create it").await;
+    replica
+        .expect_reason("ConfigMap sandbox-system/sandbox-injection-config does not exist; create it")
+        .await;
     let mut other = labelled("other");
     other["metadata"]["name"] = "other".into();
     server.put(&other);
     server.put(&config_map(json!({})));
-    replica.expect_reason("no key of the configuration is a runtime").await;
+    replica.expect_reason("the configuration defines no runtime").await;
     server.put(&labelled("first"));
     replica.expect("first").await;
     assert_eq!(replica.readiness.check(), Ok(()));
@@ -199,7 +201,7 @@ async fn an_edit_during_an_outage_is_live_within_a_second_of_its_end() {
 )]
 #[case::broken(Fault::status("/configmaps", 500), "answered 500")]
 #[case::cut(Fault::drop("/configmaps"), "connection closed")]
-#[case::nonsense(Fault::body("/configmaps", "[]"), "makes no sense")]
+#[case::nonsense(Fault::body("/configmaps", "[]"), "unexpected response")]
 #[case::watch_forbidden(Fault::status("watch=true", 403), "")]
 #[case::watch_gone(Fault::status("watch=true", 410), "")]
 #[tokio::test]
@@ -228,7 +230,7 @@ async fn a_run_that_ends_reads_it_once() {
     let server = ApiServer::start().await;
     let client = server.client().await;
     let error = config_map::read(&client, &name()).await.unwrap_err();
-    assert!(error.contains("is not there; create it"), "{error}");
+    assert!(error.contains("does not exist; create it"), "{error}");
     server.put(&labelled("first"));
     let entries = config_map::read(&client, &name()).await.unwrap();
     assert_eq!(entries, [("csi".to_owned(), r#"{"labels":{"edition":"first"}}"#.to_owned())]);

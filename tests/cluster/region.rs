@@ -38,7 +38,7 @@ async fn the_region_is_read_until_it_is_there_and_then_no_more() {
         eventually(part, async || readiness.check().err().filter(|said| said.contains(part))).await
     };
     let said = reason("Connection refused").await;
-    assert!(said.starts_with("configuration: waiting for the region\nregion: node "), "{said}");
+    assert!(said.starts_with("configuration: waiting for the region\nregion: cannot read node "), "{said}");
     server.restart().await;
     reason("there is no such object").await;
     server.fault(Fault::status("/nodes", 403));
@@ -48,7 +48,7 @@ async fn the_region_is_read_until_it_is_there_and_then_no_more() {
     server.put(&node(&json!({})));
     reason("has no label topology.kubernetes.io/region; label it, or set --region-id").await;
     server.put(&node(&json!({"topology.kubernetes.io/region": "Nowhere!"})));
-    reason("\"Nowhere!\" is no region").await;
+    reason("\"Nowhere!\" is not a valid region").await;
     server.put(&node(&json!({"topology.kubernetes.io/region": "cn-hangzhou"})));
     eventually("readiness", async || readiness.check().ok()).await;
     let label = store.current().unwrap().config.runtimes()[0].labels[0].1.clone();

@@ -247,5 +247,5 @@ async fn a_declared_runtime_that_is_not_configured_is_said() {
     let response = decide(&server, &config("[]"), &review).await;
     assert_eq!(response["status"]["code"], 422);
     let message = response["status"]["message"].as_str().unwrap();
-    assert!(message.contains("\"oss\" (asked for by sandbox) is not configured"), "{message}");
+    assert!(message.contains("\"oss\" (requested by sandbox) is not configured"), "{message}");
 }

@@ -107,6 +107,6 @@ async fn an_api_server_that_cannot_be_reached_keeps_serve_from_being_ready() {
 fn look_ups_without_a_cluster_say_what_to_set() {
     let ran = run(&["dry-run", "-f", "testdata/cli/pod.yaml", "--region-id", "r", "--lookups", "on"]);
     ran.assert_code(2);
-    assert!(ran.stderr.starts_with("error: no cluster to ask"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: no cluster available"), "{}", ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1);
 }

@@ -133,7 +133,7 @@ async fn a_directory_that_is_renamed_away_and_back_or_made_anew_is_followed() {
     // The one above it goes too, as when a whole volume is mounted anew.
     fs::remove_dir_all(root.path()).unwrap();
     eventually("the complaint", async || {
-        process.log().iter().any(|line| line.contains("cannot be read")).then_some(())
+        process.log().iter().any(|line| line.contains("cannot read the configuration")).then_some(())
     })
     .await;
     assert!(gets(&process, "4").await);
@@ -193,7 +193,7 @@ async fn a_directory_in_the_place_of_the_client_authority_changes_nothing() {
         process.log().into_iter().find(|line| line.contains("ca.crt") && line.contains("ERROR"))
     })
     .await;
-    assert!(line.contains("--client-ca") && line.contains("the one before stays in use"), "{line}");
+    assert!(line.contains("--client-ca") && line.contains("the previous one stays in use"), "{line}");
     assert!(served(&first).await);
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
     fs::remove_dir(&ca).unwrap();

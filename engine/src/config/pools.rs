@@ -284,7 +284,7 @@ mod tests {
         // Rules alone are no configuration.
         let entries = [("pools".to_owned(), "[]".to_owned())];
         let error = crate::config::Config::load(&entries, None).unwrap_err().to_string();
-        assert!(error.contains("no key of the configuration is a runtime"), "{error}");
+        assert!(error.contains("the configuration defines no runtime"), "{error}");
     }
 
     #[rstest]
@@ -297,7 +297,7 @@ mod tests {
     )]
     #[case::system(
         json!([{"system": "openkruise", "runtimes": ["csi"]}]),
-        &["unknown-system $[0].system: \"openkruise\" has no pool rules; write agent-sandbox or opensandbox"]
+        &["unknown-system $[0].system: pool rules do not apply to \"openkruise\"; use agent-sandbox or opensandbox"]
     )]
     #[case::pattern_of_a_hash(
         json!([{"system": "agent-sandbox", "pool": "py-*", "template": "*", "runtimes": ["csi"]}]),
@@ -305,11 +305,11 @@ mod tests {
     )]
     #[case::template_of_open_sandbox(
         json!([{"system": "opensandbox", "template": "x", "runtimes": ["csi"]}]),
-        &["unsupported-field $[0].template: OpenSandbox pods do not say"]
+        &["unsupported-field $[0].template: OpenSandbox pods carry no template label"]
     )]
     #[case::unknown_runtime(
         json!([{"system": "opensandbox", "runtimes": ["csi", "oss"]}]),
-        &["unknown-runtime $[0].runtimes[1]: runtime \"oss\" is not configured; there are agent-runtime, csi"]
+        &["unknown-runtime $[0].runtimes[1]: runtime \"oss\" is not configured; configured runtimes: agent-runtime, csi"]
     )]
     #[case::none_with_others(
         json!([{"system": "opensandbox", "runtimes": ["none", "csi"]}]),

@@ -34,7 +34,7 @@ pub enum Problem {
         quote: bool,
     },
     /// The field has a value that is not one of those allowed.
-    #[error("must be {expected}, is {found:?}")]
+    #[error("must be {expected}, not {found:?}")]
     Value {
         /// What it may be.
         expected: &'static str,

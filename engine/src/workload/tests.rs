@@ -169,7 +169,7 @@ fn a_review_of_anything_but_a_new_pod_is_passed_over(
 }
 
 #[rstest]
-#[case("/apiVersion", json!("admission.k8s.io/v1beta1"), "$.apiVersion: must be admission.k8s.io/v1, is \"admission.k8s.io/v1beta1\"")]
+#[case("/apiVersion", json!("admission.k8s.io/v1beta1"), "$.apiVersion: must be admission.k8s.io/v1, not \"admission.k8s.io/v1beta1\"")]
 #[case("/request", json!(null), "$.request: missing; this AdmissionReview has no request; it may be a response")]
 #[case("/request", json!([]), "$.request: must be an object, not a list")]
 #[case("/request/uid", json!(""), "$.request.uid: missing; an AdmissionReview's request has it")]
@@ -178,7 +178,7 @@ fn a_review_of_anything_but_a_new_pod_is_passed_over(
 #[case("/request/resource/resource", json!(null), "$.request.resource.resource: missing; for pods it is \"pods\"")]
 #[case("/request/object", json!(null), "$.request.object: missing; set the pod to create")]
 #[case("/request/object", json!("x"), "$.request.object: must be an object, not a string")]
-#[case("/request/dryRun", json!("x"), "$.request.dryRun: must be true or false, is \"x\"")]
+#[case("/request/dryRun", json!("x"), "$.request.dryRun: must be true or false, not \"x\"")]
 #[case("/request/userInfo", json!(true), "$.request.userInfo: must be an object, not a boolean")]
 fn a_malformed_review_is_an_error_with_its_path(
     #[case] pointer: &str,

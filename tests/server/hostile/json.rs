@@ -397,7 +397,7 @@ async fn what_is_not_json_is_told_400() {
 #[case::escapes("annotations/x", format!("\"{}\"", "\\u0000".repeat(1 << 20)), Patched)]
 #[case::name("name", format!("\"{}\"", "x".repeat(6 << 20)), Patched)]
 #[case::runtimes("annotations/sandbox-injector.io~1runtimes", format!("\"{}\"", "x".repeat(6 << 20)), Denied("is not configured"))]
-#[case::names("annotations/sandbox-injector.io~1runtimes", format!("\"{}\"", "x,".repeat(3 << 20)), Denied("lists more than 256 names"))]
+#[case::names("annotations/sandbox-injector.io~1runtimes", format!("\"{}\"", "x,".repeat(3 << 20)), Denied("lists more than 256 runtimes"))]
 #[case::keys("labels", format!("{{{}\"agents.kruise.io/sandbox-pool\":\"x\"}}", "\"a\":7,".repeat(1 << 20)), Patched)]
 #[case::owners("ownerReferences", format!("[{}]", ["{}"; 1 << 20].join(",")), Denied("metadata.ownerReferences"))]
 #[tokio::test]

@@ -52,7 +52,7 @@ mod tests {
         for entries in [keys(1, &long_key), keys(5, &aliases)] {
             let findings = check(&entries, None).findings;
             let last = findings.last().map(ToString::to_string).unwrap_or_default();
-            let expected = format!("key-{}: $: holds more than", entries.len() - 1);
+            let expected = format!("key-{}: $: is too large once aliases are expanded", entries.len() - 1);
             assert!(last.starts_with(&expected), "{last}");
         }
     }

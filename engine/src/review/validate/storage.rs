@@ -159,7 +159,7 @@ fn mount_path(path: &str) -> Result<(), &'static str> {
 
 fn sub_path(path: &str) -> Result<(), &'static str> {
     if path.split('/').any(|part| part == "..") {
-        return Err("holds '..'; write a path inside the volume");
+        return Err("contains '..'; use a path inside the volume");
     }
     Ok(())
 }
