@@ -1,6 +1,6 @@
-//! The command line: one thin file a verb.
+//! The command line: one thin file per verb.
 //!
-//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a negative verdict, 2 could not be done.
+//! Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 a negative verdict, 2 a failure.
 
 mod certs;
 mod check;
@@ -48,7 +48,7 @@ enum Verb {
     Version,
 }
 
-/// A thing that could not be done; printed in one line, exit code 2.
+/// An error that ends the run; printed in one line, exit code 2.
 #[derive(Debug)]
 struct Failure(String);
 
@@ -58,14 +58,14 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
-/// Runs a verb that asks a cluster, or might.
+/// Runs a verb that calls a cluster, or might.
 fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
 }
 
-/// Exit code 1: done, and the answer is no.
+/// Exit code 1: the run succeeded, and its verdict is negative.
 const NEGATIVE: u8 = 1;
-/// Exit code 2: could not be done.
+/// Exit code 2: the run failed.
 const FAILED: u8 = 2;
 
 /// Runs the verb that the process was started with.

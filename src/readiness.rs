@@ -1,7 +1,7 @@
 //! Whether this process may be sent requests, and if not, why.
 //!
-//! Readiness is a set of named gates, each held by whoever knows: ready, or not and why. A reason is shown to
-//! whoever asks, so it must never hold a pod's contents or a secret.
+//! Readiness is a set of named gates, each held by the part that knows: ready, or not and why. A
+//! reason is shown to anyone who asks, so it must never contain a pod's contents or a secret.
 
 use std::{
     fmt::Write,
@@ -43,12 +43,12 @@ impl Readiness {
         Gate { readiness: self.clone(), index: state.gates.len() - 1 }
     }
 
-    /// From now on never ready again.
+    /// Never ready again from now on.
     pub fn shut_down(&self) {
         self.lock().shutting_down = true;
     }
 
-    /// Nothing when ready, else a line a reason, each ending in a newline.
+    /// Nothing when ready, otherwise one line per reason, each ending in a newline.
     ///
     /// # Errors
     /// The reasons.

@@ -1,4 +1,4 @@
-//! `check`: findings on a configuration, who may have its privileged runtimes, and what a change would do to pods.
+//! `check`: findings on a configuration, who may use its privileged runtimes, and what a change would do to pods.
 
 mod output;
 mod replay;
@@ -35,7 +35,7 @@ Exit codes: 0 no errors, 1 errors (with --strict warnings too) or pods that woul
 Examples:
   Is this configuration right?
     sandbox-injector check --config-file config.yaml --region-id cn-hangzhou
-  In the CI of a configuration: no errors, no warnings, for machines
+  In CI: fail on warnings too, and print JSON
     sandbox-injector check --config-dir runtimes/ --region-id cn-hangzhou --strict -o json
   What would this change do to saved pods?
     sandbox-injector check --config-file new.yaml --against old.yaml -f pods/ --region-id cn-hangzhou
@@ -74,7 +74,7 @@ enum Format {
     Json,
 }
 
-/// Everything there is to say about a configuration.
+/// Everything that is reported about a configuration.
 struct Report {
     source: String,
     findings: Vec<Finding>,
@@ -82,13 +82,13 @@ struct Report {
     replay: Option<Replay>,
 }
 
-/// What there is to say about one runtime.
+/// What is reported about one runtime.
 struct RuntimeReport {
     name: String,
-    /// `None` while the region in it is not known.
+    /// `None` while the region in it is unknown.
     revision: Option<String>,
     privileged: Vec<String>,
-    /// Who may have it, where it is privileged.
+    /// Who may use it, if it is privileged.
     allowed: Option<String>,
     /// The flags that restrict it.
     restricted_by: Vec<&'static str>,
@@ -105,7 +105,7 @@ impl Check {
         let access = cluster.access();
         let (entries, source) = config.read(&access).await?;
         let mut checked = check(&entries, config.region_id.as_ref());
-        // Here nobody waits for pods: the webhook may know the region.
+        // No pod waits for this run, and the webhook may know the region.
         for finding in checked.findings.iter_mut().filter(|finding| finding.code == Code::NoRegion) {
             finding.severity = Severity::Warning;
         }
@@ -169,7 +169,7 @@ impl Check {
     }
 }
 
-/// Refuses combinations of flags that would do nothing.
+/// Rejects combinations of flags that would do nothing.
 fn compared(against: Option<&str>, live: bool, pods: &PodFlags) -> Result<(), Failure> {
     let files = !pods.filename.is_empty();
     let of_cluster = pods.all_namespaces || pods.selector.is_some();

@@ -88,7 +88,7 @@ impl DryRun {
             self;
         let access = cluster.access();
         let config = config.load(&access).await?;
-        // Offline unless somebody named a cluster: a KUBECONFIG that happens to be set names none.
+        // Offline unless a flag names a cluster: a KUBECONFIG that happens to be set does not count.
         let named = access.kubeconfig.is_some() || access.context.is_some();
         let mode = lookups.unwrap_or(if named { Mode::On } else { Mode::Off });
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;

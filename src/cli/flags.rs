@@ -1,4 +1,4 @@
-//! Flags that several verbs have, with one meaning.
+//! Flags that several verbs share, with one meaning.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ use engine::runtimes::{DefaultRuntimes, PodLabel, Rules};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Configuration")]
 pub(super) struct ConfigFlags {
-    /// A mounted ConfigMap: a directory with one file for each runtime
+    /// A mounted ConfigMap: a directory with one file per runtime
     #[arg(long, value_name = "DIR", group = "source")]
     pub config_dir: Option<PathBuf>,
     /// A ConfigMap manifest
@@ -49,7 +49,7 @@ pub(super) enum Chosen {
 }
 
 impl ConfigFlags {
-    /// The source that was chosen, or the embedded default.
+    /// The chosen source, or the embedded default.
     pub(super) fn chosen(&self) -> Chosen {
         Chosen::Local(match (&self.config_dir, &self.config_file, &self.config_map) {
             (.., Some(name)) => return Chosen::ConfigMap(name.clone()),
@@ -59,7 +59,7 @@ impl ConfigFlags {
         })
     }
 
-    /// Reads the configuration now, and says where it is from.
+    /// Reads the configuration now, and returns where it is from.
     pub(super) async fn read(&self, access: &Access) -> Result<(Entries, String), Failure> {
         self.chosen().read(access).await
     }
@@ -73,7 +73,7 @@ impl ConfigFlags {
 }
 
 impl Chosen {
-    /// Reads it now, and says where it is from.
+    /// Reads it now, and returns where it is from.
     pub(super) async fn read(&self, access: &Access) -> Result<(Entries, String), Failure> {
         match self {
             Chosen::Local(source) => Ok((source.read()?, source.to_string())),
@@ -85,7 +85,7 @@ impl Chosen {
     }
 }
 
-/// Which cluster to ask, and whether.
+/// Which cluster to use.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterFlags {
@@ -158,7 +158,7 @@ impl ValueEnum for Mode {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             Mode::Auto => PossibleValue::new("auto").help("On in a cluster or with a kubeconfig"),
-            Mode::On => PossibleValue::new("on").help("On, and an error where there is no cluster"),
+            Mode::On => PossibleValue::new("on").help("On; fails if no cluster is configured"),
             Mode::Off => PossibleValue::new("off").help("Off"),
         })
     }

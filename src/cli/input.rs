@@ -1,4 +1,4 @@
-//! What `-f` leads to: files, directories and stdin, document by document.
+//! What `-f` names: files, directories and stdin, document by document.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use crate::cluster;
 use engine::workload::{self, Found, Subject, Templates};
 use engine::yaml;
 
-/// Everything that was given, in order.
+/// The whole input, in order.
 pub(super) struct Input {
     pub(super) given: Vec<Given>,
 }
 
-/// One thing that was given; the text says where.
+/// One document of the input; the text says where it is.
 pub(super) enum Given {
     /// A pod to decide on.
     Pod(String, Box<Subject>),
-    /// Something that stands for no pod.
+    /// Something that does not stand for a pod.
     Passed(String, workload::Passed),
-    /// Something that could not be read: the whole complaint.
+    /// Something that could not be read: the whole message.
     Broken(String),
 }
 
 impl Input {
-    /// Reads all files first: a template may be in another file than what refers to it.
+    /// Reads all files first: a template and the object that refers to it may be in different files.
     pub(super) fn read(filenames: &[PathBuf], namespace: &str) -> Result<Self, Failure> {
         let mut documents = Vec::new();
         let mut given = Vec::new();
@@ -67,7 +67,7 @@ impl Input {
     }
 }
 
-/// The texts that one `-f` leads to, with their names.
+/// The texts that one `-f` names, each with its name.
 fn texts(filename: &Path) -> Result<Vec<(String, String)>, Failure> {
     let name = filename.display().to_string();
     if name == "-" {
@@ -101,14 +101,14 @@ fn texts(filename: &Path) -> Result<Vec<(String, String)>, Failure> {
     files.into_iter().map(read).collect()
 }
 
-/// The pods that `flags` lead to, and whether something could not be read.
+/// The pods that `flags` select, and whether something could not be read.
 pub(super) struct Pods {
     pub(super) found: Vec<(String, Box<Subject>)>,
     pub(super) failed: bool,
 }
 
 impl Pods {
-    /// Reads saved pods; what is none is passed over with a note.
+    /// Reads saved pods; other documents are skipped with a note.
     pub(super) fn saved(flags: &PodFlags) -> Result<Self, Failure> {
         let namespace = flags.namespace.as_deref().unwrap_or("default");
         let mut pods = Self { found: Vec::new(), failed: false };

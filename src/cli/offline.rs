@@ -20,10 +20,10 @@ use super::flags::DecisionFlags;
 use crate::cluster::{self, Lookups};
 use crate::metrics::Metrics;
 
-/// Offline nobody waits for the answer; this only bounds questions to a cluster.
+/// Offline no pod waits for the answer; this only bounds calls to a cluster.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How pods are decided on, and the cluster to ask about their owners, if there is one.
+/// How pods are decided on, and the cluster in which their owners are looked up, if there is one.
 pub(super) struct Offline {
     pub(super) settings: Settings,
     lookups: Option<Lookups>,
@@ -94,7 +94,7 @@ impl Offline {
     }
 }
 
-/// Why a pod is denied, a reason a line; empty when it is not. A decision that could not be made is a failure.
+/// Why a pod is denied, one reason per line; empty when it is not. A decision that could not be made is a failure.
 pub(super) fn reasons(verdict: &Verdict<'_>) -> Result<Vec<String>, Failure> {
     match &verdict.outcome {
         Outcome::Denied(denied) if denied.code >= 500 => Err(Failure(denied.message())),

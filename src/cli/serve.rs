@@ -38,6 +38,7 @@ const SELF_SIGNED_DAYS: u32 = 30;
     sandbox-injector serve --tls-cert-dir /tls --config-map sandbox-system/sandbox-injection-config
   Fully offline, with everything mounted:
     sandbox-injector serve --tls-cert-dir /tls --config-dir /config --region-id cn-hangzhou --lookups off")]
+#[command(mut_arg("config_map", |flag| flag.help("A ConfigMap in the cluster, watched for changes")))]
 pub(super) struct Serve {
     /// Where HTTPS is served
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:9443")]

@@ -1,4 +1,4 @@
-//! `stale`: pods that were injected with another configuration than the current one.
+//! `stale`: pods injected with a configuration other than the current one.
 
 mod compare;
 mod output;

@@ -1,4 +1,4 @@
-//! Writing results to stdout and complaints to stderr.
+//! Writing results to stdout and everything else to stderr.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,12 +8,12 @@ use engine::text::printable;
 
 use super::Failure;
 
-/// Writes a result to stdout. Whoever closed the pipe has seen enough: that is no failure.
+/// Writes a result to stdout. A closed pipe is not a failure: its reader has seen enough.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-            // What is left of the output has no reader either.
+            // The rest of the output has no reader either.
             std::process::exit(0)
         }
         Err(error) => Err(Failure(format!("cannot write to stdout: {error}"))),
@@ -101,7 +101,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], colours: bool) -> Strin
     out
 }
 
-/// The exit code of a run in which `failed` things could not be done and `negative` ones got a no.
+/// The exit code of a run in which something `failed`, or some verdict was `negative`.
 pub(super) fn exit_code(failed: bool, negative: bool) -> ExitCode {
     match (failed, negative) {
         (true, _) => ExitCode::from(super::FAILED),

@@ -1,7 +1,7 @@
 //! What a request's head must say before its body is read.
 //!
-//! The API server's heads are plain and say everything once. One that can be read in two ways may have been read in the
-//! other by whoever passed it on, so it is refused, and its connection closes.
+//! The API server's heads are plain and say everything once. A head that can be read in two ways may have been read the
+//! other way by the proxy that forwarded it, so it is refused, and its connection closes.
 
 use axum::http::{
     HeaderMap, HeaderValue, StatusCode, Version,
@@ -58,7 +58,7 @@ fn host_is_clear(head: &Parts) -> bool {
     }
 }
 
-/// The value of a header that is there once.
+/// The value of a header that occurs once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

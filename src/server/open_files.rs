@@ -2,10 +2,10 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to `wanted` files as far as the hard one allows, and gives what may be opened then.
+/// Raises the soft limit to `wanted` files as far as the hard one allows, and returns how many may then be open.
 ///
 /// Container runtimes start processes with a soft limit of 1024, kept low for programs that use `select`, and expect
-/// those that need more to ask for it.
+/// those that need more to raise it.
 pub(super) fn allow(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let files =

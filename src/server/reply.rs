@@ -23,7 +23,7 @@ pub struct Reply {
     pub content_type: HeaderValue,
     /// The whole body.
     pub body: Bytes,
-    /// Seconds for `Retry-After`: at 429 and 5xx the API server then tries again within the webhook's time-out.
+    /// Seconds for `Retry-After`: at 429 and 5xx the API server then retries within the webhook's time-out.
     pub retry_after: Option<u32>,
 }
 
@@ -63,7 +63,7 @@ impl Reply {
         Self { status, content_type: JSON, body: body.to_string().into(), retry_after: None }
     }
 
-    /// A `Status` at 503 after which the API server comes again in a second.
+    /// A `Status` at 503 after which the API server retries in a second.
     #[must_use]
     pub fn overloaded(message: &str) -> Self {
         Self { retry_after: Some(1), ..Self::status(StatusCode::SERVICE_UNAVAILABLE, message) }
@@ -90,7 +90,7 @@ impl Reply {
 
 /// A path that is served on neither method; `fix` says what is.
 pub(super) fn not_found(uri: &Uri, fix: &str) -> Response<Body> {
-    // CONNECT, and a path without its slash, have an authority alone.
+    // CONNECT, and a path without its slash, have only an authority.
     let place = match uri.authority() {
         Some(authority) if uri.path().is_empty() => authority.as_str(),
         _ => uri.path(),

@@ -1,4 +1,4 @@
-//! When to stop: the signals of the process, or a handle for whoever runs a server otherwise.
+//! When to stop: the signals of the process, or a handle for code that runs a server otherwise.
 
 use std::io;
 
@@ -7,23 +7,23 @@ use tokio::{
     sync::watch,
 };
 
-/// Tells how often stopping was asked for: once drains, twice ends at once.
+/// Tells how often a stop was requested: the first request drains, the second ends at once.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Receiver<usize>);
 
-/// Asks for it.
+/// Requests a stop.
 #[derive(Debug)]
 pub struct Trigger(watch::Sender<usize>);
 
 impl Shutdown {
-    /// Asked for through the returned handle.
+    /// Requested through the returned handle.
     #[must_use]
     pub fn manual() -> (Trigger, Self) {
         let (sender, receiver) = watch::channel(0);
         (Trigger(sender), Self(receiver))
     }
 
-    /// Asked for by SIGTERM and SIGINT, which from now on no longer end the process by themselves.
+    /// Requested by SIGTERM and SIGINT, which from now on no longer end the process by themselves.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -43,7 +43,7 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Waits for the `count`th time. Without anybody left to ask, for ever.
+    /// Waits for the `count`th request; forever, if nobody is left to make one.
     pub(super) async fn signal(&mut self, count: usize) {
         if self.0.wait_for(|seen| *seen >= count).await.is_err() {
             std::future::pending::<()>().await;
@@ -52,7 +52,7 @@ impl Shutdown {
 }
 
 impl Trigger {
-    /// Asks once more.
+    /// Requests it once more.
     pub fn fire(&self) {
         self.0.send_modify(|count| *count += 1);
     }

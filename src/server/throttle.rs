@@ -1,4 +1,4 @@
-//! Log lines that anybody can cause, held back so that they cannot fill a disk.
+//! Log lines that anyone can cause, held back so that they cannot fill a disk.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The least time between two lines.
+/// The shortest time between two lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Lets one line pass every ten seconds. It takes a lock: not for the path of requests that go well.
@@ -21,7 +21,7 @@ struct State {
 }
 
 impl Throttle {
-    /// When a line may pass now, how many were held back since the one before.
+    /// When a line may pass now, how many were held back since the previous one.
     pub(super) fn pass(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -1,8 +1,8 @@
 //! Log lines on their way to stderr: taken at once, written by a thread of their own.
 //!
-//! Whoever logs must never wait for whoever reads the log, or a collector that hangs would hang the creation of
-//! pods. It is cheaper, too: lines that come close together leave in one write. What does not fit while nothing is
-//! taken is dropped, counted, and said once there is room again.
+//! Logging must never wait for the reader of the log, or a collector that hangs would hang the creation of pods. It is
+//! cheaper, too: lines that come close together leave in one write. What does not fit while nobody reads is dropped and
+//! counted, and the count is logged once there is room again.
 
 use std::io::Write;
 use std::sync::mpsc::{self, Receiver};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, mem, thread};
 
-/// Bytes that wait at most; some thousands of lines.
+/// The most bytes that may wait; some thousands of lines.
 const ROOM: usize = 1 << 20;
 
 /// Bytes of room that are kept between bursts.
@@ -19,10 +19,10 @@ const KEPT: usize = 64 << 10;
 /// How long a line waits for others that it can leave with.
 const GATHERING: Duration = Duration::from_millis(5);
 
-/// How long the end waits for the last lines to be taken.
+/// How long shutdown waits for the last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Takes whole lines, one a write.
+/// Takes whole lines, one per write.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -36,7 +36,7 @@ struct State {
     ended: bool,
 }
 
-/// Writes what is still queued when it is dropped, as far as somebody takes it.
+/// When dropped, writes what is still queued, as far as somebody reads it.
 #[derive(Debug)]
 #[must_use = "lines are written for as long as this lives"]
 pub struct LogWriter {
@@ -93,7 +93,7 @@ impl LogWriter {
     /// Starts the thread that writes to `sink`, and the queue before it.
     ///
     /// # Errors
-    /// When there can be no further thread.
+    /// When the thread cannot be started.
     pub(super) fn start(mut sink: impl Write + Send + 'static) -> io::Result<(Self, Arc<Queue>)> {
         let queue = Arc::new(Queue::default());
         let (done, written) = mpsc::channel();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_holds_up_nobody_and_loses_only_what_does_not_fit() {
+    fn a_stalled_log_reader_blocks_nobody_and_drops_only_the_overflow() {
         let (go, written, sink) = slow();
         let (writer, queue) = LogWriter::start(sink).unwrap();
         let line = [b'x'; 1024];

@@ -261,19 +261,29 @@ fn where_pods_are_not_marked_only_what_differs_counts() {
     assert_eq!(rows(&stale(&["--config-dir", &new, "-f", &file])).len(), 2);
 }
 
-#[test]
-fn what_is_no_running_pod_is_passed_over_and_what_is_broken_is_an_exit_2() {
-    let case = Case::new();
-    let config = case.config("now", &[("tools", &runtime("i:1"))]);
+/// A manifest that pods are made from.
+fn sandbox_set(case: &Case) -> String {
     let set = json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxSet", "metadata": {"name": "s"},
         "spec": {"template": {"spec": {"containers": [{"name": "main"}]}}}});
-    let file = case.file("set.json", &set);
-    let ran = stale(&["--config-dir", &config, "-f", &file]);
+    case.file("set.json", &set)
+}
+
+#[test]
+fn a_pod_that_does_not_run_is_skipped() {
+    let case = Case::new();
+    let config = case.config("now", &[("tools", &runtime("i:1"))]);
+    let ran = stale(&["--config-dir", &config, "-f", &sandbox_set(&case)]);
     ran.assert_code(0);
     assert!(ran.stderr.contains("not a running pod"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_cannot_be_read_exits_with_2() {
+    let case = Case::new();
+    let config = case.config("now", &[("tools", &runtime("i:1"))]);
     let broken = case.file("broken.json", &json!("text"));
     stale(&["--config-dir", &config, "-f", &broken]).assert_code(2);
-    stale(&["--config-dir", "/none", "-f", &file]).assert_code(2);
+    stale(&["--config-dir", "/none", "-f", &sandbox_set(&case)]).assert_code(2);
     let nowhere = stale(&["--config-dir", &config]);
     nowhere.assert_code(2);
     assert!(nowhere.stderr.contains("no cluster available"), "{}", nowhere.stderr);

@@ -9,19 +9,19 @@ use engine::inject::diff::{Change, changes};
 use engine::inject::undo::{Known, mark, uninject};
 use engine::workload::Subject;
 
-/// What came of all pods.
+/// The results of all pods.
 pub(super) struct Replay {
     pub(super) against: String,
     pub(super) pods: usize,
     pub(super) different: Vec<Different>,
 }
 
-/// A pod that gets something else from each configuration.
+/// A pod on which the two configurations differ.
 pub(super) struct Different {
     pub(super) place: String,
     pub(super) namespace: String,
     pub(super) name: String,
-    /// What became of it, and what would now.
+    /// The outcome with the old configuration, and with the new one.
     pub(super) outcomes: [&'static str; 2],
     /// Why it would now be denied.
     pub(super) reasons: Vec<String>,

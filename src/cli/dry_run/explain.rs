@@ -1,4 +1,4 @@
-//! `-o explain`: for every pod who decided, and for every item what became of it and why.
+//! `-o explain`: what decided for each pod, and what happened to each item and why.
 
 use std::fmt::Write;
 
@@ -14,11 +14,11 @@ use engine::workload::Subject;
 
 /// One pod, explained.
 pub(super) struct Explained {
-    /// Which pod, what became of it, and who decided.
+    /// The pod, its outcome, and what decided.
     heading: String,
     /// Sentences below the heading.
     notes: Vec<String>,
-    /// Runtime, field, action and why, of every item.
+    /// Runtime, field, action and reason of every item.
     rows: Vec<Vec<Cell>>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn explain(
             "--privileged-creators was not checked; pass --as USER to simulate the creator.".to_owned(),
         );
     }
-    // The engine decides list by list; a reader asks runtime by runtime.
+    // The engine decides list by list; people read runtime by runtime.
     let mut decisions: Vec<_> = verdict.decisions().iter().collect();
     decisions
         .sort_by_key(|decision| verdict.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
@@ -78,7 +78,7 @@ pub(super) fn explain(
     Explained { heading, notes, rows: rows.collect() }
 }
 
-/// The text for all pods, columns aligned for each.
+/// The text for all pods, with the columns aligned per pod.
 pub(super) fn text(explained: &[Explained], colours: bool) -> String {
     let mut text = String::new();
     for (index, Explained { heading, notes, rows }) in explained.iter().enumerate() {

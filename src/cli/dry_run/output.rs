@@ -43,7 +43,7 @@ impl<'s> Report<'s> {
         eprint_line(&format!("error: {message}"));
     }
 
-    /// A document stands for no pod.
+    /// A document does not stand for a pod.
     pub(super) fn passed(&mut self, place: &str, passed: &workload::Passed) {
         match &passed.review {
             Some(review) if self.format == Format::Review => {
@@ -101,7 +101,7 @@ impl<'s> Report<'s> {
         Ok(())
     }
 
-    /// Prints what had to wait for the rest; returns whether anything failed and whether a pod was denied.
+    /// Prints what needs the whole input; returns whether anything failed and whether a pod was denied.
     pub(super) fn finish(mut self) -> Result<(bool, bool), Failure> {
         match self.format {
             Format::Json => {

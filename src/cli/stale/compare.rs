@@ -15,12 +15,12 @@ pub(super) struct Comparison<'c> {
     pub(super) offline: Offline,
 }
 
-/// What is to be said of a pod.
+/// What is reported about a pod.
 pub(super) struct Found {
     pub(super) place: String,
     pub(super) namespace: String,
     pub(super) name: String,
-    /// The runtimes that differ; none when the pod is as a new one would be.
+    /// The runtimes that differ; empty if the pod is as a new one would be.
     pub(super) runtimes: Vec<Difference>,
     /// Why a new pod would be denied.
     pub(super) reasons: Vec<String>,
@@ -67,7 +67,7 @@ impl Comparison<'_> {
         if marked.is_none() && !self.offline.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
             return Ok(None);
         }
-        // Of a pod that nobody marked, everything that the configuration could have brought is taken out.
+        // From a pod without a mark, everything that the configuration could have injected is removed.
         let brought: Vec<&Runtime> = match &marked {
             Some(marked) => marked.iter().filter_map(|(name, _)| self.config.runtime(name)).collect(),
             None => self.config.runtimes().iter().filter(|runtime| has(&subject.pod, runtime)).collect(),
@@ -77,7 +77,7 @@ impl Comparison<'_> {
         let fresh = Subject { pod: uninject(&subject.pod, &brought, Known::Named), ..subject.clone() };
         let verdict = self.offline.decide(self.config, &fresh, None, &names).await;
         let reasons = reasons(&verdict)?;
-        // Where nobody could say what a new pod would get, it would get what this one has.
+        // If nothing says what a new pod would get, assume that it would get what this one has.
         let expected = if verdict.decided_by.is_some() { &verdict.runtimes } else { &brought };
         let mut runtimes = self.differences(&subject.pod, marked.as_deref(), expected);
         let new = after(&fresh.pod, &operations(&verdict))?;
@@ -141,7 +141,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether the pod has a container of the runtime, or all of the volumes of one that brings no container.
+/// Whether the pod has a container of the runtime, or all of the volumes of one that defines no container.
 fn has(pod: &Value, runtime: &Runtime) -> bool {
     let named = |list: &str, name: &str| {
         pod["spec"][list].as_array().is_some_and(|items| items.iter().any(|item| item["name"] == name))
@@ -159,7 +159,7 @@ fn has(pod: &Value, runtime: &Runtime) -> bool {
     !volumes.is_empty() && volumes.iter().all(|volume| named("volumes", &volume.item.identity))
 }
 
-/// What a pod has beyond the configuration may be somebody else's, such as default resources.
+/// What a pod has beyond the configuration may come from elsewhere, such as default resources.
 fn counts(change: &Change) -> bool {
     let exact = ["command", "args", "securityContext"];
     change.after.is_some() || change.path.rsplit('.').next().is_some_and(|field| exact.contains(&field))

@@ -221,7 +221,7 @@ async fn requests_in_one_write_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn who_asks_whether_to_go_on_is_told() {
+async fn expect_100_continue_is_answered() {
     let announced = |length: usize| head(&format!("content-length: {length}\r\nexpect: 100-continue\r\n"));
     expect(
         "HTTP, Expect",
