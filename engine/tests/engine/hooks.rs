@@ -1,11 +1,12 @@
 //! Chained lifecycle hooks, run for real: what two commands do together, against what each does alone.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::oracles::webhook::{apply, post, review};
+use super::repository;
 use engine::config::Config;
 use engine::review::decide::Settings;
 use rstest::rstest;
@@ -62,13 +63,10 @@ struct Ran {
 impl Stubs {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // Unit and record separators, as an argument may hold anything else.
-        let text = "#!/bin/bash\n{ printf '%s' \"${0##*/}\"; [ $# = 0 ] || printf '\\037%s' \"$@\"; printf '\\036'; } >> \"$LOG\"\n\
-                    status=\"STATUS_${0##*/}\"; exit \"${!status:-0}\"\n";
+        // Links, because a program that was only just written cannot always be run: another test's process may have it
+        // open still.
         for name in ["injected", "pods"] {
-            let path = directory.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            symlink(repository::path("testdata/hooks/recorder"), directory.path().join(name)).unwrap();
         }
         fs::write(directory.path().join("unreadable"), "no program").unwrap();
         Self { directory }

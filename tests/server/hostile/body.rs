@@ -69,7 +69,9 @@ pub(crate) fn check(answer: &Answer, what: &str, uid: &str, expected: Expected) 
     let as_expected = match (&verdict, expected) {
         (Verdict::Patched, Patched) | (Verdict::Passed, Passed) => true,
         (Verdict::Denied(message), Denied(words)) => message.contains(words),
-        (Verdict::Refused(400, line), Malformed(words)) => line.contains(words),
+        (Verdict::Refused(400, line), Malformed(words)) => {
+            line.starts_with("sandbox-injector: ") && line.contains(words)
+        }
         _ => false,
     };
     assert!(as_expected, "{what}: expected {expected:?}, got {verdict:?}");
