@@ -8,11 +8,12 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # The dependencies alone: this layer is rebuilt only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY engine/Cargo.toml engine/
-# Of the tests cargo wants to see the manifest, though it builds none of them here.
+# Cargo reads the manifests of what the tests need, though it builds none of it here.
+COPY tests/invariants/Cargo.toml tests/invariants/
 COPY tests/support/Cargo.toml tests/support/
-RUN mkdir src engine/src tests/support/src \
+RUN mkdir src engine/src tests/invariants/src tests/support/src \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs engine/src/lib.rs tests/support/src/lib.rs \
+ && touch src/lib.rs engine/src/lib.rs tests/invariants/src/lib.rs tests/support/src/lib.rs \
  && mkdir -p benches examples && touch benches/review.rs examples/floor.rs \
  && cargo build --release --locked --target "$(rustc -vV | sed -n 's/^host: //p')" \
  && rm -r src engine/src

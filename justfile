@@ -82,8 +82,11 @@ fuzz TARGET SECONDS='60':
     set -euo pipefail
     PATH=$(.ci/tools cargo-fuzz):$PATH
     mkdir -p fuzz/corpus/{{ TARGET }}
+    while read -r seed; do
+      base64 -d <<<"$seed" >"fuzz/corpus/{{ TARGET }}/$(sha1sum <<<"$seed" | cut -c1-40)"
+    done <fuzz/seeds/{{ TARGET }}.b64
     inputs=() options=(-timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 -max_total_time={{ SECONDS }})
-    for directory in fuzz/{corpus,seeds,found}/{{ TARGET }}; do
+    for directory in fuzz/{corpus,found}/{{ TARGET }}; do
       [[ ! -d $directory ]] || inputs+=("$directory")
     done
     case {{ TARGET }} in

@@ -1,4 +1,4 @@
 #![no_main]
-//! See `fuzz/README.md`; what has to hold is in `fuzz/src`.
+//! See `fuzz/README.md`; the invariants are in `tests/invariants`.
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sandbox_injector_fuzz::review_decoder(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| invariants::review_decoder(data));

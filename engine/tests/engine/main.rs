@@ -9,6 +9,7 @@ mod hooks;
 mod oracles;
 mod policy;
 mod properties;
+mod replay;
 mod repository;
 mod validate;
 mod workload;

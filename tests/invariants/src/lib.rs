@@ -1,0 +1,22 @@
+//! What must hold of the engine for any input at all, said once.
+//!
+//! Each function takes bytes as a fuzzer makes them up and panics where something does not hold. The fuzz targets call
+//! them on ever new inputs; the engine's tests call them on the inputs that are kept.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how what does not hold is said"
+)]
+
+mod configuration;
+mod decoder;
+mod edge;
+mod generate;
+mod pair;
+
+pub use self::configuration::configuration;
+pub use self::decoder::review_decoder;
+pub use self::edge::review;
+pub use self::pair::pod_and_configuration;
