@@ -157,7 +157,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
         });
         if let Err(error) = result {
             for path in written {
-                // What is left behind is only refused by the next run.
+                // A file that stays is only an obstacle for the next run, which says so.
                 let _ = std::fs::remove_file(path);
             }
             return Err(Failure(format!(

@@ -45,7 +45,7 @@ Examples:
 pub(super) struct Check {
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
+    output: CheckFormat,
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
@@ -67,7 +67,7 @@ pub(super) struct Check {
 
 /// `-o`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum CheckFormat {
     /// A table
     Text,
     /// One JSON object
@@ -75,7 +75,7 @@ enum Format {
 }
 
 /// Everything that is reported about a configuration.
-struct Report {
+struct CheckReport {
     source: String,
     findings: Vec<Finding>,
     runtimes: Vec<RuntimeReport>,
@@ -128,10 +128,10 @@ impl Check {
             }
         };
         let denied = replay.as_ref().is_some_and(|replay| replay.now_denied() > 0);
-        let report = Report { source, findings: checked.findings, runtimes, replay };
+        let report = CheckReport { source, findings: checked.findings, runtimes, replay };
         print(&match output {
-            Format::Text => output::text(&report, terminal::colours()),
-            Format::Json => output::json(&report),
+            CheckFormat::Text => output::text(&report, terminal::colours()),
+            CheckFormat::Json => output::json(&report),
         })?;
         Ok(match (failed, errors || denied || (*strict && warnings)) {
             (true, _) => ExitCode::from(FAILED),

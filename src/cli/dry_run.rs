@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use self::output::Report;
+use self::output::DryRunReport;
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
-use super::input::{Given, Input};
+use super::input::{Input, InputItem};
 use super::offline::Offline;
 use super::{Failure, terminal};
 use crate::cluster::connect::{self, Mode, Surroundings};
@@ -43,7 +43,7 @@ pub(super) struct DryRun {
     namespace: String,
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "patch")]
-    output: Format,
+    output: DryRunFormat,
     /// Runtimes to inject regardless of what the pods request: a comma-separated list, or none
     #[arg(long, value_name = "LIST")]
     runtimes: Option<DefaultRuntimes>,
@@ -63,7 +63,7 @@ pub(super) struct DryRun {
 
 /// `-o`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum DryRunFormat {
     /// The JSON Patch, one line per pod
     Patch,
     /// The AdmissionReview response, one line per pod
@@ -94,12 +94,12 @@ impl DryRun {
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;
         let offline = Offline::new(&decisions, runtimes, client);
         let input = Input::read(&filename, &namespace)?;
-        let mut report = Report::new(output, &offline.settings);
-        for given in input.given {
-            match given {
-                Given::Broken(message) => report.failed(&message),
-                Given::Passed(place, passed) => report.passed(&place, &passed),
-                Given::Pod(place, subject) => {
+        let mut report = DryRunReport::new(output, &offline.settings);
+        for item in input.items {
+            match item {
+                InputItem::Broken(message) => report.failed(&message),
+                InputItem::Passed(place, passed) => report.passed(&place, &passed),
+                InputItem::Pod(place, subject) => {
                     let verdict = offline.decide(&config, &subject, creator.as_deref(), &[]).await;
                     report.decided(&place, &subject, creator.as_deref(), &verdict)?;
                 }

@@ -137,7 +137,7 @@ pub(super) struct DecisionFlags {
     pub pod_label: Vec<PodLabel>,
     /// What to do when the pod already defines a conflicting item
     #[arg(long, value_name = "ACTION", default_value = "deny")]
-    pub on_conflict: OnConflict,
+    pub on_conflict: ConflictAction,
     /// Whether to mark injected pods with the annotation sandbox-injector.io/status
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub status_annotation: bool,
@@ -180,7 +180,7 @@ impl ValueEnum for LogFormat {
 
 /// `--on-conflict`
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum OnConflict {
+pub(super) enum ConflictAction {
     /// Deny the pod and list every conflict
     Deny,
     /// Keep the pod's item and warn; conflicts on privileged volumes still deny it
@@ -198,8 +198,8 @@ impl DecisionFlags {
             privileged_creators: creators,
         } = self.clone();
         let on_conflict = match on_conflict {
-            OnConflict::Deny => inject::OnConflict::Deny,
-            OnConflict::Keep => inject::OnConflict::Keep,
+            ConflictAction::Deny => inject::OnConflict::Deny,
+            ConflictAction::Keep => inject::OnConflict::Keep,
         };
         Settings {
             rules: Rules { forced, default_runtimes, pod_labels, lookups: false },

@@ -14,11 +14,11 @@ use engine::yaml;
 
 /// The whole input, in order.
 pub(super) struct Input {
-    pub(super) given: Vec<Given>,
+    pub(super) items: Vec<InputItem>,
 }
 
 /// One document of the input; the text says where it is.
-pub(super) enum Given {
+pub(super) enum InputItem {
     /// A pod to decide on.
     Pod(String, Box<Subject>),
     /// Something that does not stand for a pod.
@@ -31,12 +31,12 @@ impl Input {
     /// Reads all files first: a template and the object that refers to it may be in different files.
     pub(super) fn read(filenames: &[PathBuf], namespace: &str) -> Result<Self, Failure> {
         let mut documents = Vec::new();
-        let mut given = Vec::new();
+        let mut items = Vec::new();
         for filename in filenames {
             for (name, text) in texts(filename)? {
                 let read = yaml::documents(&text);
                 if read.is_empty() {
-                    given.push(Given::Broken(format!("{name}: contains no document")));
+                    items.push(InputItem::Broken(format!("{name}: contains no document")));
                 }
                 documents.extend(read.into_iter().map(|document| (name.clone(), document)));
             }
@@ -48,22 +48,22 @@ impl Input {
         let templates = Templates::collect(values, namespace);
         for (name, document) in documents {
             match document {
-                Err(error) => given.push(Given::Broken(format!("{name}: {error}"))),
+                Err(error) => items.push(InputItem::Broken(format!("{name}: {error}"))),
                 Ok(document) => {
                     let place = format!("{name}: document {}", document.number);
                     for found in workload::read(&document.value, namespace, &templates) {
-                        given.push(match found {
+                        items.push(match found {
                             Ok(Found::Pod(subject)) => {
-                                Given::Pod(format!("{place}: {}", subject.origin), subject)
+                                InputItem::Pod(format!("{place}: {}", subject.origin), subject)
                             }
-                            Ok(Found::Passed(passed)) => Given::Passed(place.clone(), passed),
-                            Err(error) => Given::Broken(format!("{place}: {error}")),
+                            Ok(Found::Passed(passed)) => InputItem::Passed(place.clone(), passed),
+                            Err(error) => InputItem::Broken(format!("{place}: {error}")),
                         });
                     }
                 }
             }
         }
-        Ok(Self { given })
+        Ok(Self { items })
     }
 }
 
@@ -112,11 +112,11 @@ impl Pods {
     pub(super) fn saved(flags: &PodFlags) -> Result<Self, Failure> {
         let namespace = flags.namespace.as_deref().unwrap_or("default");
         let mut pods = Self { found: Vec::new(), failed: false };
-        for given in Input::read(&flags.filename, namespace)?.given {
-            match given {
-                Given::Pod(place, subject) => pods.found.push((place, subject)),
-                Given::Passed(place, passed) => eprint_line(&format!("note: {place}: {}", passed.note)),
-                Given::Broken(message) => {
+        for item in Input::read(&flags.filename, namespace)?.items {
+            match item {
+                InputItem::Pod(place, subject) => pods.found.push((place, subject)),
+                InputItem::Passed(place, passed) => eprint_line(&format!("note: {place}: {}", passed.note)),
+                InputItem::Broken(message) => {
                     eprint_line(&format!("error: {message}"));
                     pods.failed = true;
                 }

@@ -41,7 +41,7 @@ Examples:
 pub(super) struct Stale {
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    output: StaleFormat,
     #[command(flatten)]
     pods: PodFlags,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(super) struct Stale {
 
 /// `-o`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum StaleFormat {
     /// One line per pod and runtime: the old and the new revision
     Table,
     /// What a new pod would have instead
@@ -95,10 +95,10 @@ impl Stale {
             }
         }
         match output {
-            Format::Table if stale.is_empty() => {}
-            Format::Table => print(&output::table(&stale, terminal::colours()))?,
-            Format::Diff => print(&output::diff(&stale, terminal::colours()))?,
-            Format::Json => print(&output::json(&stale, looked_at))?,
+            StaleFormat::Table if stale.is_empty() => {}
+            StaleFormat::Table => print(&output::table(&stale, terminal::colours()))?,
+            StaleFormat::Diff => print(&output::diff(&stale, terminal::colours()))?,
+            StaleFormat::Json => print(&output::json(&stale, looked_at))?,
         }
         eprint_line(&format!(
             "{} of {looked_at} sandbox {} stale",

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::super::terminal::{Cell, RED, YELLOW, change, styled, table};
-use super::replay::{Different, Replay};
-use super::{Report, RuntimeReport};
+use super::replay::{Replay, ReplayedPod};
+use super::{CheckReport, RuntimeReport};
 use engine::config::finding::{Finding, Severity};
 use engine::text::printable;
 
 /// Tables for people.
-pub(super) fn text(report: &Report, colours: bool) -> String {
-    let Report { source, findings, runtimes, replay } = report;
+pub(super) fn text(report: &CheckReport, colours: bool) -> String {
+    let CheckReport { source, findings, runtimes, replay } = report;
     let mut out = String::new();
     if !findings.is_empty() {
         let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
@@ -34,8 +34,8 @@ pub(super) fn text(report: &Report, colours: bool) -> String {
 }
 
 /// One object for machines.
-pub(super) fn json(report: &Report) -> String {
-    let Report { source, findings, runtimes, replay } = report;
+pub(super) fn json(report: &CheckReport) -> String {
+    let CheckReport { source, findings, runtimes, replay } = report;
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let mut value = json!({
         "source": source,
@@ -50,7 +50,7 @@ pub(super) fn json(report: &Report) -> String {
             "pods": replay.pods,
             "different": replay.different.len(),
             "nowDenied": replay.now_denied(),
-            "results": replay.different.iter().map(Different::json).collect::<Vec<_>>(),
+            "results": replay.different.iter().map(ReplayedPod::json).collect::<Vec<_>>(),
         });
     }
     format!("{value:#}\n")
@@ -119,7 +119,7 @@ fn replayed(replay: &Replay, colours: bool) -> String {
         now_denied,
     );
     for pod in different {
-        let Different { place, outcomes: [before, after], reasons, changes, .. } = pod;
+        let ReplayedPod { place, outcomes: [before, after], reasons, changes, .. } = pod;
         let outcome = if before == after { (*before).to_owned() } else { format!("{before} -> {after}") };
         let _ = writeln!(out, "\n{}: {outcome}", printable(place));
         for reason in reasons {

@@ -13,11 +13,11 @@ use engine::workload::Subject;
 pub(super) struct Replay {
     pub(super) against: String,
     pub(super) pods: usize,
-    pub(super) different: Vec<Different>,
+    pub(super) different: Vec<ReplayedPod>,
 }
 
 /// A pod on which the two configurations differ.
-pub(super) struct Different {
+pub(super) struct ReplayedPod {
     pub(super) place: String,
     pub(super) namespace: String,
     pub(super) name: String,
@@ -29,13 +29,13 @@ pub(super) struct Different {
 }
 
 /// What one configuration makes of a pod.
-struct Made {
+struct Injected {
     outcome: &'static str,
     pod: Value,
     reasons: Vec<String>,
 }
 
-impl Different {
+impl ReplayedPod {
     pub(super) fn now_denied(&self) -> bool {
         matches!(self.outcomes, [before, "denied"] if before != "denied")
     }
@@ -76,13 +76,13 @@ impl Replay {
         let before = made(&pristine, &names, old, offline).await?;
         let after = made(&pristine, &names, new, offline).await?;
         let changes = changes(&before.pod, &after.pod);
-        let denied = |made: &Made| made.outcome == "denied";
+        let denied = |made: &Injected| made.outcome == "denied";
         if changes.is_empty() && denied(&before) == denied(&after) && before.reasons == after.reasons {
             return Ok(());
         }
         // A pod that is denied has no other fields.
         let changes = if denied(&after) { Vec::new() } else { changes };
-        self.different.push(Different {
+        self.different.push(ReplayedPod {
             place: place.to_owned(),
             namespace: subject.namespace.clone(),
             name: subject.origin.name.clone(),
@@ -99,8 +99,12 @@ async fn made(
     marked: &[String],
     config: &Config,
     offline: &Offline,
-) -> Result<Made, Failure> {
+) -> Result<Injected, Failure> {
     let verdict = offline.decide(config, subject, None, marked).await;
     let reasons = reasons(&verdict)?;
-    Ok(Made { outcome: verdict.outcome.as_str(), pod: after(&subject.pod, &operations(&verdict))?, reasons })
+    Ok(Injected {
+        outcome: verdict.outcome.as_str(),
+        pod: after(&subject.pod, &operations(&verdict))?,
+        reasons,
+    })
 }

@@ -6,7 +6,7 @@ use similar::TextDiff;
 use super::super::offline::{after, operations};
 use super::super::terminal::{colours, eprint_line, print, style_of_change, styled};
 use super::explain::{self, Explained};
-use super::{Failure, Format};
+use super::{DryRunFormat, Failure};
 use engine::review::decide::{Outcome, Passed, Settings, Verdict};
 use engine::review::respond;
 use engine::text::printable;
@@ -14,8 +14,8 @@ use engine::workload::{self, Subject};
 use engine::yaml;
 
 /// The output so far.
-pub(super) struct Report<'s> {
-    format: Format,
+pub(super) struct DryRunReport<'s> {
+    format: DryRunFormat,
     settings: &'s Settings,
     pods: Vec<Value>,
     explained: Vec<Explained>,
@@ -24,8 +24,8 @@ pub(super) struct Report<'s> {
     denied: bool,
 }
 
-impl<'s> Report<'s> {
-    pub(super) fn new(format: Format, settings: &'s Settings) -> Self {
+impl<'s> DryRunReport<'s> {
+    pub(super) fn new(format: DryRunFormat, settings: &'s Settings) -> Self {
         Self {
             format,
             settings,
@@ -46,7 +46,7 @@ impl<'s> Report<'s> {
     /// A document does not stand for a pod.
     pub(super) fn passed(&mut self, place: &str, passed: &workload::Passed) {
         match &passed.review {
-            Some(review) if self.format == Format::Review => {
+            Some(review) if self.format == DryRunFormat::Review => {
                 self.response(&review.uid, &Verdict::passed(Passed::NotPod));
             }
             _ => eprint_line(&format!("note: {place}: {}", passed.note)),
@@ -64,10 +64,10 @@ impl<'s> Report<'s> {
         for note in &subject.notes {
             eprint_line(&format!("note: {place}: {note}"));
         }
-        if self.format == Format::Explain {
+        if self.format == DryRunFormat::Explain {
             self.explained.push(explain::explain(subject, creator, verdict, self.settings));
         }
-        if self.format == Format::Review {
+        if self.format == DryRunFormat::Review {
             let uid = subject.review.as_ref().map_or("", |review| review.uid.as_str());
             self.response(uid, verdict);
         }
@@ -85,18 +85,18 @@ impl<'s> Report<'s> {
         }
         let operations = operations(verdict);
         match self.format {
-            Format::Patch => print(&format!("{operations}\n"))?,
-            Format::Yaml => {
+            DryRunFormat::Patch => print(&format!("{operations}\n"))?,
+            DryRunFormat::Yaml => {
                 let separator = if self.printed { "---\n" } else { "" };
                 print(&format!("{separator}{}", yaml::to_string(&after(&subject.pod, &operations)?)))?;
                 self.printed = true;
             }
-            Format::Json => self.pods.push(after(&subject.pod, &operations)?),
-            Format::Diff => {
+            DryRunFormat::Json => self.pods.push(after(&subject.pod, &operations)?),
+            DryRunFormat::Diff => {
                 let changed = after(&subject.pod, &operations)?;
                 print(&diff(place, &yaml::to_string(&subject.pod), &yaml::to_string(&changed)))?;
             }
-            Format::Review | Format::Explain => {}
+            DryRunFormat::Review | DryRunFormat::Explain => {}
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl<'s> Report<'s> {
     /// Prints what needs the whole input; returns whether anything failed and whether a pod was denied.
     pub(super) fn finish(mut self) -> Result<(bool, bool), Failure> {
         match self.format {
-            Format::Json => {
+            DryRunFormat::Json => {
                 let value = match self.pods.len() {
                     0 => None,
                     1 => self.pods.pop(),
@@ -114,7 +114,7 @@ impl<'s> Report<'s> {
                     print(&format!("{value:#}\n"))?;
                 }
             }
-            Format::Explain => print(&explain::text(&self.explained, colours()))?,
+            DryRunFormat::Explain => print(&explain::text(&self.explained, colours()))?,
             _ => {}
         }
         Ok((self.failed, self.denied))

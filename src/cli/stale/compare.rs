@@ -16,12 +16,12 @@ pub(super) struct Comparison<'c> {
 }
 
 /// What is reported about a pod.
-pub(super) struct Found {
+pub(super) struct StalePod {
     pub(super) place: String,
     pub(super) namespace: String,
     pub(super) name: String,
     /// The runtimes that differ; empty if the pod is as a new one would be.
-    pub(super) runtimes: Vec<Difference>,
+    pub(super) runtimes: Vec<StaleRuntime>,
     /// Why a new pod would be denied.
     pub(super) reasons: Vec<String>,
     /// What a new pod would have instead.
@@ -29,9 +29,9 @@ pub(super) struct Found {
 }
 
 /// A runtime that differs.
-pub(super) struct Difference {
+pub(super) struct StaleRuntime {
     pub(super) runtime: String,
-    pub(super) state: State,
+    pub(super) state: Staleness,
     /// The revision in the mark.
     pub(super) then: Option<String>,
     /// The revision of the current configuration.
@@ -40,7 +40,7 @@ pub(super) struct Difference {
 
 /// How it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum Staleness {
     Changed,
     Removed,
     Added,
@@ -48,21 +48,21 @@ pub(super) enum State {
     Unmarked,
 }
 
-impl State {
+impl Staleness {
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            State::Changed => "changed",
-            State::Removed => "removed",
-            State::Added => "added",
-            State::Withdrawn => "withdrawn",
-            State::Unmarked => "unmarked",
+            Staleness::Changed => "changed",
+            Staleness::Removed => "removed",
+            Staleness::Added => "added",
+            Staleness::Withdrawn => "withdrawn",
+            Staleness::Unmarked => "unmarked",
         }
     }
 }
 
 impl Comparison<'_> {
     /// Compares one pod; `None` when it is not a sandbox pod and carries no mark.
-    pub(super) async fn compare(&self, place: &str, subject: &Subject) -> Result<Option<Found>, Failure> {
+    pub(super) async fn compare(&self, place: &str, subject: &Subject) -> Result<Option<StalePod>, Failure> {
         let marked = mark(&subject.pod);
         if marked.is_none() && !self.offline.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
             return Ok(None);
@@ -86,12 +86,12 @@ impl Comparison<'_> {
             changes.clear();
         } else if !self.offline.settings.injection.status_annotation && changes.is_empty() {
             // Where pods are not marked, one without a mark is stale only if something differs.
-            runtimes.retain(|difference| difference.state != State::Unmarked);
+            runtimes.retain(|difference| difference.state != Staleness::Unmarked);
         }
         if runtimes.is_empty() {
             changes.clear();
         }
-        Ok(Some(Found {
+        Ok(Some(StalePod {
             place: place.to_owned(),
             namespace: subject.namespace.clone(),
             name: subject.origin.name.clone(),
@@ -106,20 +106,20 @@ impl Comparison<'_> {
         pod: &Value,
         marked: Option<&[(String, String)]>,
         expected: &[&Runtime],
-    ) -> Vec<Difference> {
+    ) -> Vec<StaleRuntime> {
         let mut differences = Vec::new();
         let mut add = |runtime: &str, state, then: Option<&str>, now: Option<&str>| {
             let (then, now) = (then.map(str::to_owned), now.map(str::to_owned));
-            differences.push(Difference { runtime: runtime.to_owned(), state, then, now });
+            differences.push(StaleRuntime { runtime: runtime.to_owned(), state, then, now });
         };
         for (name, then) in marked.unwrap_or_default() {
             match self.config.runtime(name) {
-                None => add(name, State::Removed, Some(then), None),
+                None => add(name, Staleness::Removed, Some(then), None),
                 Some(_) if !expected.iter().any(|runtime| runtime.name == *name) => {
-                    add(name, State::Withdrawn, Some(then), None);
+                    add(name, Staleness::Withdrawn, Some(then), None);
                 }
                 Some(runtime) if runtime.revision() != then => {
-                    add(name, State::Changed, Some(then), Some(runtime.revision()));
+                    add(name, Staleness::Changed, Some(then), Some(runtime.revision()));
                 }
                 Some(_) => {}
             }
@@ -128,13 +128,14 @@ impl Comparison<'_> {
             if marked.unwrap_or_default().iter().any(|(name, _)| *name == runtime.name) {
                 continue;
             }
-            let state = if marked.is_none() && has(pod, runtime) { State::Unmarked } else { State::Added };
+            let state =
+                if marked.is_none() && has(pod, runtime) { Staleness::Unmarked } else { Staleness::Added };
             add(&runtime.name, state, None, Some(runtime.revision()));
         }
         if marked.is_none() {
             let others = self.config.runtimes().iter().filter(|runtime| has(pod, runtime));
             for runtime in others.filter(|runtime| !expected.iter().any(|other| other.name == runtime.name)) {
-                add(&runtime.name, State::Unmarked, None, None);
+                add(&runtime.name, Staleness::Unmarked, None, None);
             }
         }
         differences

@@ -5,18 +5,18 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::super::terminal::{self, Cell, RED, YELLOW, change};
-use super::compare::{Difference, Found, State};
+use super::compare::{StalePod, StaleRuntime, Staleness};
 use engine::inject::diff::Change;
 use engine::text::printable;
 
 const COLUMNS: [&str; 6] = ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"];
 
 /// One line per pod and runtime.
-pub(super) fn table(stale: &[Found], colours: bool) -> String {
+pub(super) fn table(stale: &[StalePod], colours: bool) -> String {
     let mut rows = Vec::new();
-    for Found { namespace, name, runtimes, .. } in stale {
-        for Difference { runtime, state, then, now } in runtimes {
-            let colour = if *state == State::Removed { RED } else { YELLOW };
+    for StalePod { namespace, name, runtimes, .. } in stale {
+        for StaleRuntime { runtime, state, then, now } in runtimes {
+            let colour = if *state == Staleness::Removed { RED } else { YELLOW };
             let revision = |revision: &Option<String>| {
                 Cell::plain(revision.as_deref().map_or_else(|| "-".to_owned(), printable))
             };
@@ -34,9 +34,9 @@ pub(super) fn table(stale: &[Found], colours: bool) -> String {
 }
 
 /// What a new pod would have instead.
-pub(super) fn diff(stale: &[Found], colours: bool) -> String {
+pub(super) fn diff(stale: &[StalePod], colours: bool) -> String {
     let mut out = String::new();
-    for (index, Found { place, runtimes, reasons, changes, .. }) in stale.iter().enumerate() {
+    for (index, StalePod { place, runtimes, reasons, changes, .. }) in stale.iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }
@@ -53,8 +53,8 @@ pub(super) fn diff(stale: &[Found], colours: bool) -> String {
     out
 }
 
-fn described(difference: &Difference) -> String {
-    let Difference { runtime, state, then, now } = difference;
+fn described(difference: &StaleRuntime) -> String {
+    let StaleRuntime { runtime, state, then, now } = difference;
     match (then, now) {
         (Some(then), Some(now)) => format!("{runtime} {} ({then} -> {now})", state.as_str()),
         _ => format!("{runtime} {}", state.as_str()),
@@ -62,14 +62,14 @@ fn described(difference: &Difference) -> String {
 }
 
 /// One object for machines.
-pub(super) fn json(stale: &[Found], pods: usize) -> String {
+pub(super) fn json(stale: &[StalePod], pods: usize) -> String {
     let stale: Vec<Value> = stale
         .iter()
         .map(|found| {
-            let Found { place, namespace, name, runtimes, reasons, changes } = found;
+            let StalePod { place, namespace, name, runtimes, reasons, changes } = found;
             let runtimes: Vec<Value> = runtimes
                 .iter()
-                .map(|Difference { runtime, state, then, now }| {
+                .map(|StaleRuntime { runtime, state, then, now }| {
                     json!({"runtime": runtime, "state": state.as_str(), "then": then, "now": now})
                 })
                 .collect();
