@@ -16,7 +16,8 @@ test *ARGS:
 
 # Write the golden files anew; then read the diff
 golden:
-    UPDATE_GOLDEN=1 cargo test --locked -- golden examples default_configuration
+    UPDATE_GOLDEN=1 cargo test --locked -p sandbox-injector-engine --test engine -- golden workload
+    UPDATE_GOLDEN=1 cargo test --locked --test cli examples
 
 # Format the code
 fmt:

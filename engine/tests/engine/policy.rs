@@ -136,7 +136,7 @@ fn each_flag_that_is_set_must_match() {
     forged["request"]["object"]["metadata"]["namespace"] = "trusted".into();
     assert_forbidden(&response(&forged, &both("trusted", "*")), "--privileged-namespaces");
     // A review without a user is nobody's.
-    let mut nobody = review.clone();
+    let mut nobody = review;
     nobody["request"].as_object_mut().unwrap().shift_remove("userInfo");
     assert_forbidden(
         &response(&nobody, &settings(Vec::new(), patterns(&["system:*"]))),
