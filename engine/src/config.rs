@@ -126,9 +126,9 @@ pub struct Volume {
     /// Name and JSON.
     pub item: Item,
     /// Brought by a privileged runtime: the pod's must be exactly this one.
-    pub guarded: bool,
-    /// Guarded, and not mounted into the main container: no container of the pod may mount it.
-    pub own: bool,
+    pub must_match: bool,
+    /// It must match and is not mounted into the main container: no container of the pod may mount it.
+    pub exclusive: bool,
 }
 
 /// A mount whose volume must come from another runtime or from the pod.

@@ -12,6 +12,7 @@ pub mod json_path;
 pub mod kube;
 pub mod patch;
 pub mod pattern;
+pub mod place;
 pub mod pod;
 pub mod review;
 pub mod runtimes;

@@ -23,8 +23,8 @@ pub(super) fn runtime(name: &str, value: &Value) -> Runtime {
     let main_mounts: Vec<&str> = volume_names(main).collect();
     let volumes: Vec<Volume> = items(value, "volume", Kind::Volume)
         .map(|item| Volume {
-            guarded: !privileged.is_empty(),
-            own: !privileged.is_empty() && !main_mounts.contains(&item.identity.as_str()),
+            must_match: !privileged.is_empty(),
+            exclusive: !privileged.is_empty() && !main_mounts.contains(&item.identity.as_str()),
             item,
         })
         .collect();
@@ -231,7 +231,8 @@ mod tests {
                 "csiSidecar": [{"name": "c", "securityContext": {"privileged": true}}],
                 "volume": [{"name": "shared", "emptyDir": {}}, {"name": "mine", "emptyDir": {}}]}),
         );
-        let own: Vec<_> = compiled.volumes.iter().map(|volume| (volume.guarded, volume.own)).collect();
+        let own: Vec<_> =
+            compiled.volumes.iter().map(|volume| (volume.must_match, volume.exclusive)).collect();
         assert_eq!(own, [(true, false), (true, true)]);
         assert_eq!(compiled.privileged, ["container c is privileged"]);
         assert!(compiled.borrowed_volumes.is_empty());

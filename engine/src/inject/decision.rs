@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::patch::{HookName, Texts};
+use crate::place::Place;
+use crate::pod::ShapeError;
 
-/// What became of one thing that a runtime asks for.
+/// What became of one item that a runtime wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The pod lacked it and gets it.
@@ -31,46 +32,13 @@ impl fmt::Display for Action {
     }
 }
 
-/// The part of the pod that a decision is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Field<'a> {
-    /// An environment variable of a container.
-    Env(usize, &'a str),
-    /// A mount of a container, by cleaned path.
-    VolumeMount(usize, &'a str),
-    /// A hook of a container.
-    Hook(usize, HookName),
-    /// An init container or native sidecar.
-    InitContainer(&'a str),
-    /// A container.
-    Container(&'a str),
-    /// A volume.
-    Volume(&'a str),
-    /// A label or an annotation.
-    Text(Texts, &'a str),
-}
-
-impl fmt::Display for Field<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Field::Env(index, name) => write!(f, "spec.containers[{index}].env[{name}]"),
-            Field::VolumeMount(index, path) => write!(f, "spec.containers[{index}].volumeMounts[{path}]"),
-            Field::Hook(index, hook) => write!(f, "spec.containers[{index}].lifecycle.{}", hook.as_str()),
-            Field::InitContainer(name) => write!(f, "spec.initContainers[{name}]"),
-            Field::Container(name) => write!(f, "spec.containers[{name}]"),
-            Field::Volume(name) => write!(f, "spec.volumes[{name}]"),
-            Field::Text(texts, key) => write!(f, "metadata.{}[{key}]", texts.as_str()),
-        }
-    }
-}
-
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'a> {
-    /// The runtime that asked.
+    /// The runtime that wants it.
     pub runtime: &'a str,
-    /// For what.
-    pub field: Field<'a>,
+    /// Where in the pod it belongs.
+    pub place: Place<'a>,
     /// What became of it.
     pub action: Action,
     /// Why, where the action alone does not say it. Holds field names, never values.
@@ -94,5 +62,11 @@ impl fmt::Display for Cause {
             Some(runtime) => write!(f, "{}: runtime {runtime}: {}", self.field, self.message),
             None => write!(f, "{}: {}", self.field, self.message),
         }
+    }
+}
+
+impl From<ShapeError> for Cause {
+    fn from(error: ShapeError) -> Self {
+        Cause { field: error.field, runtime: None, message: error.reason }
     }
 }

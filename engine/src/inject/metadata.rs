@@ -2,98 +2,112 @@
 
 use std::borrow::Cow;
 
-use super::decision::{Action, Field};
-use super::{Injection, Mark};
+use super::context::Context;
+use super::decision::Action;
+use super::draft::Draft;
+use super::reconcile::{MapValue, Origin, Standing, reconcile};
+use super::{Mark, Stop};
 use crate::annotations::STATUS_ANNOTATION;
+use crate::budget::Budget;
 use crate::config::Runtime;
-use crate::patch::{Op, Operation, Path, Texts, Value, write_text};
-use crate::pod::{Object, ShapeError};
+use crate::patch::{Value, write_text};
+use crate::place::{MetadataMap, Place};
+use crate::pod::{Object, Text};
 
-impl<'a> Injection<'_, 'a> {
-    pub(super) fn metadata(&mut self) -> Result<(), ShapeError> {
-        let labels = self.texts(Texts::Labels)?;
-        self.emit_texts(Texts::Labels, self.pod.metadata.labels.as_ref(), labels);
-        let mut annotations: Vec<(&'a str, Cow<'a, str>)> = self.texts(Texts::Annotations)?;
-        if self.options.status_annotation {
-            let mark = mark(self.runtimes);
-            match self.pod.annotation(STATUS_ANNOTATION)? {
-                Some(found) if *found == *mark => {}
-                Some(_) => {
-                    self.mark = Some(Mark::Replaced);
-                    self.operations.push(Operation {
-                        op: Op::Replace,
-                        path: Path::Text(Texts::Annotations, STATUS_ANNOTATION),
-                        value: Value::Text(mark.into()),
-                    });
+/// An entry that is to be added.
+type Entry<'a> = (&'a str, Cow<'a, str>);
+
+/// Adds the labels and annotations that the pod lacks, and the mark.
+pub(super) fn complete<'a>(cx: &Context<'_, 'a>, draft: &mut Draft<'_, 'a>) -> Result<(), Stop> {
+    let labels = complete_map(cx, MetadataMap::Labels, draft)?;
+    add(cx, MetadataMap::Labels, labels, draft);
+    let mut annotations = complete_map(cx, MetadataMap::Annotations, draft)?;
+    if cx.options.status_annotation {
+        let mark = mark(cx.runtimes);
+        match get(cx, MetadataMap::Annotations, STATUS_ANNOTATION, draft.budget)? {
+            Some(found) if *found == *mark => {}
+            Some(_) => {
+                draft.mark(Mark::Replaced);
+                let place = Place::Entry(MetadataMap::Annotations, STATUS_ANNOTATION);
+                draft.replace(place, Value::Text(mark.into()));
+            }
+            None => {
+                draft.mark(Mark::Added);
+                annotations.push((STATUS_ANNOTATION, mark.into()));
+            }
+        }
+    }
+    add(cx, MetadataMap::Annotations, annotations, draft);
+    Ok(())
+}
+
+/// The entries that the pod lacks. What it has stays: other controllers select by it.
+fn complete_map<'a>(
+    cx: &Context<'_, 'a>,
+    map: MetadataMap,
+    draft: &mut Draft<'_, 'a>,
+) -> Result<Vec<Entry<'a>>, Stop> {
+    let mut added: Vec<(&'a str, &'a str, &'a Runtime)> = Vec::new();
+    for runtime in cx.runtimes.iter().copied() {
+        let wanted = match map {
+            MetadataMap::Labels => &runtime.labels,
+            MetadataMap::Annotations => &runtime.annotations,
+        };
+        for (key, value) in wanted {
+            let place = Place::Entry(map, key);
+            let in_pod = get(cx, map, key, draft.budget)?;
+            draft.budget.steps(added.len())?;
+            let earlier = added.iter().find(|(other, ..)| other == key);
+            let earlier = earlier.map(|(_, value, owner)| (MapValue(value), *owner));
+            match reconcile(&MapValue(value), in_pod.as_deref(), earlier, draft.budget)? {
+                Standing::Absent => {
+                    added.push((key, value, runtime));
+                    draft.decide(runtime, place, Action::Added);
                 }
-                None => {
-                    self.mark = Some(Mark::Added);
-                    annotations.push((STATUS_ANNOTATION, mark.into()));
+                Standing::Equal | Standing::Ours(_) => draft.decide(runtime, place, Action::Unchanged),
+                Standing::Differs(Origin::Pod, _) => {
+                    draft.keep(runtime, place, "the pod already has a different value".to_owned());
+                }
+                Standing::Differs(Origin::Runtime(_), _) => {
+                    draft.keep(runtime, place, "another runtime already sets a different value".to_owned());
                 }
             }
         }
-        self.emit_texts(Texts::Annotations, self.pod.metadata.annotations.as_ref(), annotations);
-        Ok(())
     }
+    Ok(added.into_iter().map(|(key, value, _)| (key, Cow::Borrowed(value))).collect())
+}
 
-    /// The entries that the pod lacks. What it has stays: other controllers select by it.
-    fn texts(&mut self, texts: Texts) -> Result<Vec<(&'a str, Cow<'a, str>)>, ShapeError> {
-        let mut added: Vec<(&'a str, Cow<'a, str>)> = Vec::new();
-        for runtime in self.runtimes.iter().copied() {
-            let asked = match texts {
-                Texts::Labels => &runtime.labels,
-                Texts::Annotations => &runtime.annotations,
-            };
-            for (key, value) in asked {
-                let field = Field::Text(texts, key);
-                let found = match texts {
-                    Texts::Labels => self.pod.label(key)?,
-                    Texts::Annotations => self.pod.annotation(key)?,
-                };
-                let earlier = added.iter().find(|(other, _)| other == key).map(|(_, value)| value);
-                match (found, earlier) {
-                    (Some(found), _) if *found == *value => self.decide(runtime, field, Action::Unchanged),
-                    (None, Some(earlier)) if *earlier == *value => {
-                        self.decide(runtime, field, Action::Unchanged);
-                    }
-                    (Some(_), _) => {
-                        self.keep(runtime, field, "the pod already has a different value".to_owned());
-                    }
-                    (None, Some(_)) => {
-                        self.keep(
-                            runtime,
-                            field,
-                            "another runtime already sets a different value".to_owned(),
-                        );
-                    }
-                    (None, None) => {
-                        added.push((key, Cow::Borrowed(value)));
-                        self.decide(runtime, field, Action::Added);
-                    }
-                }
-            }
-        }
-        Ok(added)
+/// The value of an entry of the pod.
+fn get<'p>(
+    cx: &Context<'p, '_>,
+    map: MetadataMap,
+    key: &str,
+    budget: &mut Budget,
+) -> Result<Option<Text<'p>>, Stop> {
+    budget.steps(entries(cx, map).map_or(0, |entries| entries.iter().count()))?;
+    Ok(match map {
+        MetadataMap::Labels => cx.pod.label(key)?,
+        MetadataMap::Annotations => cx.pod.annotation(key)?,
+    })
+}
+
+fn entries<'p>(cx: &Context<'p, '_>, map: MetadataMap) -> Option<&'p Object<'p>> {
+    match map {
+        MetadataMap::Labels => cx.pod.metadata.labels.as_ref(),
+        MetadataMap::Annotations => cx.pod.metadata.annotations.as_ref(),
     }
+}
 
-    fn emit_texts(&mut self, texts: Texts, found: Option<&Object<'_>>, added: Vec<(&'a str, Cow<'a, str>)>) {
-        if added.is_empty() {
-            return;
+fn add<'a>(cx: &Context<'_, 'a>, map: MetadataMap, added: Vec<Entry<'a>>, draft: &mut Draft<'_, 'a>) {
+    if added.is_empty() {
+        return;
+    }
+    if entries(cx, map).is_some() {
+        for (key, value) in added {
+            draft.add(Place::Entry(map, key), Value::Text(value));
         }
-        if found.is_some() {
-            let add = |(key, value)| Operation {
-                op: Op::Add,
-                path: Path::Text(texts, key),
-                value: Value::Text(value),
-            };
-            self.operations.extend(added.into_iter().map(add));
-        } else {
-            self.operations.push(Operation {
-                op: Op::Add,
-                path: Path::Texts(texts),
-                value: Value::Texts(added),
-            });
-        }
+    } else {
+        draft.add(Place::Map(map), Value::Map(added));
     }
 }
 

@@ -6,9 +6,10 @@
 use serde_json::{Map, Value};
 
 use crate::annotations::STATUS_ANNOTATION;
+use crate::budget::Budget;
 use crate::config::{Hook, Item, Runtime};
-use crate::inject::equal::{Extras, differences};
-use crate::inject::main_container::main_container;
+use crate::inject::compare::{Extras, differences};
+use crate::inject::mains::main_container;
 use crate::kube::hook_chain::{Chain, exec_command, same_command};
 use crate::kube::normalize::{Kind, clean_path, normal};
 use crate::pod::DEFAULT_CONTAINER;
@@ -77,7 +78,9 @@ fn is_ours(kind: Kind, item: &Item, found: &Value, known: Known) -> bool {
     };
     let equal = || {
         let found = normal(kind, found);
-        differences(kind, item.normal.as_ref(), found.as_ref(), Extras::Allowed).is_empty()
+        let budget = &mut Budget::unlimited();
+        let fields = differences(kind, item.normal.as_ref(), found.as_ref(), Extras::Allowed, budget);
+        fields.is_ok_and(|fields| fields.is_empty())
     };
     same && (known == Known::Named || equal())
 }
@@ -127,7 +130,6 @@ fn take_hook(lifecycle: &mut Map<String, Value>, field: &str, hook: &Hook, known
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
     use crate::config::Config;
     use crate::inject::{Options, inject};
     use crate::patch;

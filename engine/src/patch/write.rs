@@ -1,14 +1,14 @@
 //! Patches as text, and in base64 as an AdmissionReview carries them.
 
-use std::io::Write as _;
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fragment::pad;
-use super::{Fragment, List, Op, Operation, Path, Value};
+use super::{Fragment, Operation, Value};
 
-/// Letters of base64 for an operation's own words, path and all, where nothing is out of the ordinary.
+/// Letters of base64 for what surrounds an operation's value, path and all, where nothing is out of the ordinary.
 const OPERATION: usize = 160;
 
 /// Appends the patch, a JSON array, to `out`.
@@ -18,7 +18,7 @@ pub fn write(operations: &[Operation<'_>], out: &mut Vec<u8>) {
 
 /// Appends the patch in base64 to `out`. It says the same as what [`write()`] gives, with some more white space.
 pub fn write_encoded(operations: &[Operation<'_>], out: &mut Vec<u8>) {
-    let mut encoded = Encoded { out, words: Vec::with_capacity(OPERATION) };
+    let mut encoded = Encoded { out, pending: Vec::with_capacity(OPERATION) };
     write_to(operations, &mut encoded);
     encoded.flush();
 }
@@ -26,43 +26,46 @@ pub fn write_encoded(operations: &[Operation<'_>], out: &mut Vec<u8>) {
 /// How long the patch is in base64, near enough to reserve room for it.
 pub fn encoded_size_hint(operations: &[Operation<'_>]) -> usize {
     // What is not encoded yet grows by a third, and each piece by its padding.
-    let words = |length: usize| length * 4 / 3 + 16;
+    let encoded = |length: usize| length * 4 / 3 + 16;
     let value = |value: &Value<'_>| match value {
-        Value::Ready(fragment) => fragment.encoded().len(),
+        Value::Fragment(fragment) => fragment.encoded().len(),
         Value::List(items) => items.iter().map(|item| item.encoded().len() + 4).sum(),
-        Value::Json(json) => words(json.len()),
+        Value::Json(json) => encoded(json.len()),
         // Quotes become two.
-        Value::Text(text) => words(text.len() * 5 / 4),
-        Value::Texts(entries) => {
-            entries.iter().map(|(key, text)| words(key.len() + text.len() * 5 / 4)).sum()
+        Value::Text(text) => encoded(text.len() * 5 / 4),
+        Value::Map(entries) => {
+            entries.iter().map(|(key, text)| encoded(key.len() + text.len() * 5 / 4)).sum()
         }
         Value::Hooks(hooks) => hooks.iter().map(|(_, hook)| hook.encoded().len() + 24).sum(),
     };
-    operations.iter().map(|operation| OPERATION + value(&operation.value)).sum()
+    operations.iter().map(|operation| OPERATION + value(operation.value())).sum()
 }
 
-/// Where a patch goes: words in between, and fragments that are ready.
+/// Where a patch goes: plain bytes, and between them fragments that are encoded already.
 trait Sink {
-    /// Room for words.
-    fn words(&mut self) -> &mut Vec<u8>;
-    /// A fragment behind the words so far.
-    fn ready(&mut self, fragment: &Fragment);
+    /// The bytes since the last fragment.
+    fn bytes(&mut self) -> &mut Vec<u8>;
 
-    /// A comma.
-    fn next(&mut self) {
-        self.say(b",");
+    /// Appends a fragment.
+    fn fragment(&mut self, fragment: &Fragment);
+
+    /// Appends the comma between two items.
+    fn separator(&mut self) {
+        self.push(b",");
     }
 
-    fn say(&mut self, words: &[u8]) {
-        self.words().extend_from_slice(words);
+    /// Appends plain bytes.
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes().extend_from_slice(bytes);
     }
 }
 
 impl Sink for Vec<u8> {
-    fn words(&mut self) -> &mut Vec<u8> {
+    fn bytes(&mut self) -> &mut Vec<u8> {
         self
     }
-    fn ready(&mut self, fragment: &Fragment) {
+
+    fn fragment(&mut self, fragment: &Fragment) {
         self.extend_from_slice(fragment.json().as_bytes());
     }
 }
@@ -70,137 +73,101 @@ impl Sink for Vec<u8> {
 /// A patch on its way to base64.
 struct Encoded<'o> {
     out: &'o mut Vec<u8>,
-    /// What is said since the last fragment.
-    words: Vec<u8>,
+    /// What follows the last fragment and is not encoded yet.
+    pending: Vec<u8>,
 }
 
 /// `,  ` in base64.
-const COMMA: &[u8] = b"LCAg";
+const SEPARATOR: &[u8] = b"LCAg";
 
 impl Encoded<'_> {
     fn flush(&mut self) {
-        if self.words.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
-        pad(&mut self.words);
+        pad(&mut self.pending);
         let start = self.out.len();
-        self.out.resize(start + self.words.len() / 3 * 4, 0);
+        self.out.resize(start + self.pending.len() / 3 * 4, 0);
         // The room is what base64 needs, so there is nothing that can fail.
-        let _ = STANDARD.encode_slice(&self.words, &mut self.out[start..]);
-        self.words.clear();
+        let _ = STANDARD.encode_slice(&self.pending, &mut self.out[start..]);
+        self.pending.clear();
     }
 }
 
 impl Sink for Encoded<'_> {
-    fn words(&mut self) -> &mut Vec<u8> {
-        &mut self.words
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.pending
     }
-    fn ready(&mut self, fragment: &Fragment) {
+
+    fn fragment(&mut self, fragment: &Fragment) {
         self.flush();
         self.out.extend_from_slice(fragment.encoded().as_bytes());
     }
-    fn next(&mut self) {
-        match self.words.as_slice() {
+
+    fn separator(&mut self) {
+        match self.pending.as_slice() {
             // Between two fragments, which is where most of them are.
-            [] => self.out.extend_from_slice(COMMA),
-            _ => self.say(b","),
+            [] => self.out.extend_from_slice(SEPARATOR),
+            _ => self.push(b","),
         }
     }
 }
 
 fn write_to(operations: &[Operation<'_>], out: &mut impl Sink) {
-    separated(b'[', operations, b']', out, |Operation { op, path, value }, out| {
-        out.say(match op {
-            Op::Add => br#"{"op":"add","path":""#,
-            Op::Replace => br#"{"op":"replace","path":""#,
-        });
-        write_path(path, out.words());
-        out.say(br#"","value":"#);
+    separated(b'[', operations, b']', out, |operation, out| {
+        let (head, place, value): (&[u8], _, _) = match operation {
+            Operation::Add(place, value) => (br#"{"op":"add","path":""#, place, value),
+            Operation::Replace(place, value) => (br#"{"op":"replace","path":""#, place, value),
+        };
+        out.push(head);
+        // Writing into memory cannot fail.
+        let _ = write!(Escaped(out.bytes()), "{}", place.pointer());
+        out.push(br#"","value":"#);
         write_value(value, out);
-        out.say(b"}");
+        out.push(b"}");
     });
 }
 
 fn write_value(value: &Value<'_>, out: &mut impl Sink) {
     match value {
-        Value::Ready(fragment) => out.ready(fragment),
-        Value::Json(json) => out.say(json.as_bytes()),
-        Value::Text(text) => write_text(text, out.words()),
-        Value::List(items) => separated(b'[', items, b']', out, |item, out| out.ready(item)),
-        Value::Texts(entries) => separated(b'{', entries, b'}', out, |(key, text), out| {
-            write_text(key, out.words());
-            out.say(b":");
-            write_text(text, out.words());
+        Value::Fragment(fragment) => out.fragment(fragment),
+        Value::Json(json) => out.push(json.as_bytes()),
+        Value::Text(text) => write_text(text, out.bytes()),
+        Value::List(items) => separated(b'[', items, b']', out, |item, out| out.fragment(item)),
+        Value::Map(entries) => separated(b'{', entries, b'}', out, |(key, text), out| {
+            write_text(key, out.bytes());
+            out.push(b":");
+            write_text(text, out.bytes());
         }),
         Value::Hooks(hooks) => separated(b'{', hooks, b'}', out, |(hook, fragment), out| {
-            write_text(hook.as_str(), out.words());
-            out.say(b":");
-            out.ready(fragment);
+            write_text(hook.as_str(), out.bytes());
+            out.push(b":");
+            out.fragment(fragment);
         }),
     }
 }
 
 fn separated<T, S: Sink>(open: u8, items: &[T], close: u8, out: &mut S, mut write: impl FnMut(&T, &mut S)) {
-    out.say(&[open]);
+    out.push(&[open]);
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
-            out.next();
+            out.separator();
         }
         write(item, out);
     }
-    out.say(&[close]);
+    out.push(&[close]);
 }
 
-fn write_path(path: &Path<'_>, out: &mut Vec<u8>) {
-    match path {
-        Path::List(list) => write_list_path(*list, out),
-        Path::End(list) => {
-            write_list_path(*list, out);
-            out.extend_from_slice(b"/-");
-        }
-        Path::Texts(texts) => {
-            out.extend_from_slice(b"/metadata/");
-            out.extend_from_slice(texts.as_str().as_bytes());
-        }
-        Path::Text(texts, key) => {
-            write_path(&Path::Texts(*texts), out);
-            out.push(b'/');
-            write_token(key, out);
-        }
-        Path::Lifecycle(index) => write_container_path(*index, "lifecycle", out),
-        Path::Hook(index, hook) => {
-            write_path(&Path::Lifecycle(*index), out);
-            out.push(b'/');
-            out.extend_from_slice(hook.as_str().as_bytes());
-        }
-    }
-}
+/// The inside of a JSON string.
+struct Escaped<'o>(&'o mut Vec<u8>);
 
-fn write_list_path(list: List, out: &mut Vec<u8>) {
-    match list {
-        List::Volumes => out.extend_from_slice(b"/spec/volumes"),
-        List::InitContainers => out.extend_from_slice(b"/spec/initContainers"),
-        List::Containers => out.extend_from_slice(b"/spec/containers"),
-        List::Env(index) => write_container_path(index, "env", out),
-        List::VolumeMounts(index) => write_container_path(index, "volumeMounts", out),
-    }
-}
-
-fn write_container_path(index: usize, field: &str, out: &mut Vec<u8>) {
-    // Writing into memory has no way to fail, here and below.
-    let _ = write!(out, "/spec/containers/{index}/{field}");
-}
-
-/// A key as one token of a JSON Pointer (RFC 6901), inside a JSON string.
-fn write_token(key: &str, out: &mut Vec<u8>) {
-    for piece in key.split_inclusive(['~', '/']) {
-        let (plain, escaped) = match (piece.strip_suffix('~'), piece.strip_suffix('/')) {
-            (Some(plain), _) => (plain, "~0"),
-            (_, Some(plain)) => (plain, "~1"),
-            _ => (piece, ""),
-        };
-        write_escaped(plain, out);
-        out.extend_from_slice(escaped.as_bytes());
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+            true => self.0.extend_from_slice(text.as_bytes()),
+            false => write_escaped(text, self.0),
+        }
+        Ok(())
     }
 }
 
@@ -220,7 +187,7 @@ pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patch::{HookName, Texts};
+    use crate::place::{HookName, Key, MetadataMap, Place};
     use serde_json::json;
 
     fn written(operations: &[Operation<'_>]) -> serde_json::Value {
@@ -238,18 +205,13 @@ mod tests {
     fn paths_and_values_are_written_as_rfc_6902_wants_them() {
         let [volume, two, env, hook] =
             [r#"{"name":"v"}"#, "2", r#"{"name":"A"}"#, "{}"].map(|json| Fragment::new(json.to_owned()));
-        let add = |path, value| Operation { op: Op::Add, path, value };
         let operations = [
-            add(Path::List(List::Volumes), Value::List(vec![&volume, &two])),
-            add(Path::End(List::Env(3)), Value::Ready(&env)),
-            add(Path::Text(Texts::Annotations, "a.b/c~\"d"), Value::Text("x\ny".into())),
-            add(Path::Texts(Texts::Labels), Value::Texts(vec![("k", "v".into())])),
-            add(Path::Lifecycle(0), Value::Hooks(vec![(HookName::PreStop, &hook)])),
-            Operation {
-                op: Op::Replace,
-                path: Path::Hook(0, HookName::PostStart),
-                value: Value::Json("1".into()),
-            },
+            Operation::Add(Place::Volumes, Value::List(vec![&volume, &two])),
+            Operation::Add(Place::env(3, Key::Identity("A")), Value::Fragment(&env)),
+            Operation::Add(Place::Entry(MetadataMap::Annotations, "a.b/c~\"d"), Value::Text("x\ny".into())),
+            Operation::Add(Place::Map(MetadataMap::Labels), Value::Map(vec![("k", "v".into())])),
+            Operation::Add(Place::lifecycle(0), Value::Hooks(vec![(HookName::PreStop, &hook)])),
+            Operation::Replace(Place::Hook(0, HookName::PostStart), Value::Json("1".into())),
         ];
         assert_eq!(
             written(&operations),

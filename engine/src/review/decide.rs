@@ -297,10 +297,10 @@ fn injected<'c>(
     }
     match inject::inject(pod, runtimes, settings.injection, budget) {
         Ok(plan) => Outcome::Injected(plan),
-        Err(inject::Failure::Denied(Denial { causes, decisions })) => {
+        Err(inject::InjectError::Denied(Denial { causes, decisions })) => {
             Outcome::Denied(Denied { decisions, ..Denied::of_causes(pod, causes) })
         }
-        Err(inject::Failure::Exhausted(exhausted)) => Outcome::Denied(too_much_work(pod, exhausted)),
+        Err(inject::InjectError::Exhausted(exhausted)) => Outcome::Denied(too_much_work(pod, exhausted)),
     }
 }
 

@@ -245,7 +245,7 @@ fn report(answered: &Answered<'_>) -> String {
         text.push('\n');
     }
     for decision in decisions {
-        write!(text, "{} {} {}", decision.runtime, decision.field, decision.action).unwrap();
+        write!(text, "{} {} {}", decision.runtime, decision.place, decision.action).unwrap();
         if let Some(why) = &decision.why {
             write!(text, ": {why}").unwrap();
         }

@@ -234,7 +234,7 @@ proptest! {
             prop_assert!(warning.len() <= 120 && warning.bytes().all(|b| (b' '..=b'~').contains(&b)), "{warning}");
         }
         for decision in answered.verdict.decisions() {
-            let said = format!("{} {}", decision.field, decision.why.as_deref().unwrap_or_default());
+            let said = format!("{} {}", decision.place, decision.why.as_deref().unwrap_or_default());
             prop_assert!(!said.contains(SECRET), "{said}");
         }
     }

@@ -70,7 +70,7 @@ pub(super) fn explain(
     let rows = decisions.iter().map(|decision| {
         vec![
             Cell::plain(decision.runtime),
-            Cell::plain(printable(&decision.field.to_string())),
+            Cell::plain(printable(&decision.place.to_string())),
             Cell::styled(decision.action.to_string(), style(decision.action)),
             Cell::plain(decision.why.as_deref().map(printable).unwrap_or_default()),
         ]

@@ -6,109 +6,198 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::budget::{Budget, Exhausted};
 use crate::kube::normalize::Kind;
 
 /// How much more than the configuration's item the pod's item may say.
+///
+/// What others may add to a container of ours although it is privileged, by exact shape, is a variant here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extras {
+pub(super) enum Extras {
     /// Other fields and list items are no difference.
     Allowed,
     /// The pod's item holds nothing beyond the configuration's: what a privileged container demands.
     Refused,
 }
 
-/// The fields in which `found` differs from `wanted`; empty when they are equal.
+/// The fields in which `found` differs from `wanted`; empty when they are equal. Charges a step for each pair of values
+/// that is looked at and for each item of a list.
 ///
 /// A path reads `env[NAME].value` or `volumeMounts[/mnt/envd]`.
-pub fn differences(kind: Kind, wanted: Option<&Value>, found: Option<&Value>, extras: Extras) -> Vec<String> {
-    let mut differences = Vec::new();
-    compare(kind, wanted, found, extras, &mut String::new(), &mut differences);
-    differences
-}
-
-/// The fields in which two items of the configuration differ: more in either of them counts.
-pub fn disagreement(kind: Kind, one: Option<&Value>, other: Option<&Value>) -> Vec<String> {
-    let differences = |one, other| differences(kind, one, other, Extras::Refused);
-    let found = differences(one, other);
-    if found.is_empty() { differences(other, one) } else { found }
-}
-
-fn compare(
+pub(super) fn differences(
     kind: Kind,
     wanted: Option<&Value>,
     found: Option<&Value>,
     extras: Extras,
-    path: &mut String,
-    out: &mut Vec<String>,
-) {
-    match (wanted, found) {
-        (wanted, found) if wanted == found => {}
-        (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
-            let extras = inside(kind, extras);
-            for (field, wanted) in wanted {
-                within(path, field, kind == Kind::Amounts, |path| {
-                    let found = found.get(field);
-                    if kind == Kind::Container && field == "image" && same_image(wanted, found) {
-                        return;
-                    }
-                    compare(kind.child(field), Some(wanted), found, below(kind, field, extras), path, out);
-                });
-            }
-            for (field, found) in found.iter().filter(|(field, _)| !wanted.contains_key(*field)) {
-                let child = kind.child(field);
-                within(path, field, kind == Kind::Amounts, |path| match child {
-                    // Of amounts it depends on which; the object around them says nothing by itself.
-                    Kind::Resources | Kind::Amounts => {
-                        let nothing = Value::Object(Map::new());
-                        compare(child, Some(&nothing), Some(found), below(kind, field, extras), path, out);
-                    }
-                    _ if extra_counts(kind, field, extras) => out.push(path.clone()),
-                    _ => {}
-                });
-            }
-        }
-        (Some(Value::Array(wanted)), Some(Value::Array(found))) => match kind.identity() {
-            Some(identity) => by_identity(kind, identity, wanted, found, extras, path, out),
-            None => out.push(path.clone()),
-        },
-        _ => out.push(path.clone()),
-    }
+    budget: &mut Budget,
+) -> Result<Vec<String>, Exhausted> {
+    let mut comparison = Comparison { path: String::new(), fields: Vec::new(), budget };
+    comparison.compare(kind, wanted, found, extras)?;
+    Ok(comparison.fields)
 }
 
-fn by_identity(
+/// The fields in which two items of the configuration differ: more in either of them counts.
+pub(super) fn disagreement(
     kind: Kind,
-    identity: &str,
-    wanted: &[Value],
-    found: &[Value],
-    extras: Extras,
-    path: &mut String,
-    out: &mut Vec<String>,
-) {
-    // A port number may be there once for each protocol.
-    let key = |item: &'_ Value| {
-        (item.get(identity).cloned(), item.get("protocol").filter(|_| kind == Kind::Port).cloned())
-    };
-    // Of several items under one identity the last one is in force, as the kubelet reads env. A map, because a
-    // tenant may write a list of any length.
-    let in_force: HashMap<_, &Value> = found.iter().map(|item| (key(item), item)).collect();
-    for item in wanted {
-        let found = in_force.get(&key(item)).copied();
-        element(path, item.get(identity), |path| compare(kind, Some(item), found, extras, path, out));
+    one: Option<&Value>,
+    other: Option<&Value>,
+    budget: &mut Budget,
+) -> Result<Vec<String>, Exhausted> {
+    let found = differences(kind, one, other, Extras::Refused, budget)?;
+    if found.is_empty() { differences(kind, other, one, Extras::Refused, budget) } else { Ok(found) }
+}
+
+/// A comparison under way.
+struct Comparison<'b> {
+    /// The field that is compared.
+    path: String,
+    /// The fields that differ.
+    fields: Vec<String>,
+    budget: &'b mut Budget,
+}
+
+impl Comparison<'_> {
+    fn compare(
+        &mut self,
+        kind: Kind,
+        wanted: Option<&Value>,
+        found: Option<&Value>,
+        extras: Extras,
+    ) -> Result<(), Exhausted> {
+        self.budget.steps(1)?;
+        match (wanted, found) {
+            (wanted, found) if wanted == found => {}
+            (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
+                self.compare_objects(kind, wanted, found, extras)?;
+            }
+            (Some(Value::Array(wanted)), Some(Value::Array(found))) => match kind.identity() {
+                Some(identity) => self.compare_items(kind, identity, wanted, found, extras)?,
+                None => self.differs(),
+            },
+            _ => self.differs(),
+        }
+        Ok(())
     }
-    if extras == Extras::Refused {
-        let mut left: HashSet<_> = wanted.iter().map(key).collect();
-        for item in found {
-            // Each that is wanted may be there once.
-            if !left.remove(&key(item)) {
-                element(path, item.get(identity), |path| out.push(path.clone()));
+
+    fn compare_objects(
+        &mut self,
+        kind: Kind,
+        wanted: &Map<String, Value>,
+        found: &Map<String, Value>,
+        extras: Extras,
+    ) -> Result<(), Exhausted> {
+        let extras = extras_inside(kind, extras);
+        self.budget.steps(found.len())?;
+        for (field, wanted) in wanted {
+            let found = found.get(field);
+            if kind == Kind::Container && field == "image" && same_image(wanted, found) {
+                continue;
+            }
+            self.with_field(kind, field, |comparison| {
+                let extras = extras_under(kind, field, extras);
+                comparison.compare(kind.child(field), Some(wanted), found, extras)
+            })?;
+        }
+        for (field, found) in found.iter().filter(|(field, _)| !wanted.contains_key(*field)) {
+            let child = kind.child(field);
+            self.with_field(kind, field, |comparison| match child {
+                // Of amounts it depends on which; the object around them says nothing by itself.
+                Kind::Resources | Kind::Amounts => {
+                    let nothing = Value::Object(Map::new());
+                    let extras = extras_under(kind, field, extras);
+                    comparison.compare(child, Some(&nothing), Some(found), extras)
+                }
+                _ => {
+                    if counts_as_difference(kind, field, extras) {
+                        comparison.differs();
+                    }
+                    Ok(())
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn compare_items(
+        &mut self,
+        kind: Kind,
+        identity: &str,
+        wanted: &[Value],
+        found: &[Value],
+        extras: Extras,
+    ) -> Result<(), Exhausted> {
+        // A port number may be there once for each protocol.
+        let key = |item: &'_ Value| {
+            (item.get(identity).cloned(), item.get("protocol").filter(|_| kind == Kind::Port).cloned())
+        };
+        self.budget.steps(wanted.len() + found.len())?;
+        // Of several items under one identity the last one is in force, as the kubelet reads env. A map, because a
+        // tenant may write a list of any length.
+        let in_force: HashMap<_, &Value> = found.iter().map(|item| (key(item), item)).collect();
+        for item in wanted {
+            let found = in_force.get(&key(item)).copied();
+            self.with_item(item.get(identity), |comparison| {
+                comparison.compare(kind, Some(item), found, extras)
+            })?;
+        }
+        if extras == Extras::Refused {
+            let mut left: HashSet<_> = wanted.iter().map(key).collect();
+            for item in found {
+                // Each that is wanted may be there once.
+                if !left.remove(&key(item)) {
+                    self.with_item(item.get(identity), |comparison| {
+                        comparison.differs();
+                        Ok(())
+                    })?;
+                }
             }
         }
+        Ok(())
+    }
+
+    fn differs(&mut self) {
+        self.fields.push(self.path.clone());
+    }
+
+    /// Goes on in a field of an object of `kind`.
+    fn with_field(
+        &mut self,
+        kind: Kind,
+        field: &str,
+        visit: impl FnOnce(&mut Self) -> Result<(), Exhausted>,
+    ) -> Result<(), Exhausted> {
+        let length = self.path.len();
+        match kind {
+            Kind::Amounts => self.path.extend(["[", field, "]"]),
+            _ if self.path.is_empty() => self.path.push_str(field),
+            _ => self.path.extend([".", field]),
+        }
+        let visited = visit(self);
+        self.path.truncate(length);
+        visited
+    }
+
+    /// Goes on in the item of a list that has this identity.
+    fn with_item(
+        &mut self,
+        identity: Option<&Value>,
+        visit: impl FnOnce(&mut Self) -> Result<(), Exhausted>,
+    ) -> Result<(), Exhausted> {
+        let length = self.path.len();
+        match identity {
+            Some(Value::String(identity)) => self.path.extend(["[", identity, "]"]),
+            Some(Value::Number(identity)) => self.path.push_str(&format!("[{identity}]")),
+            _ => self.path.push_str("[]"),
+        }
+        let visited = visit(self);
+        self.path.truncate(length);
+        visited
     }
 }
 
 /// Whether extras count inside an object of this kind: a mount or a variable is one statement, not a bag of
 /// fields, and so is a security context.
-fn inside(kind: Kind, extras: Extras) -> Extras {
+fn extras_inside(kind: Kind, extras: Extras) -> Extras {
     match kind {
         Kind::Env | Kind::Mount | Kind::Device | Kind::SecurityContext | Kind::Hook => Extras::Refused,
         _ => extras,
@@ -116,11 +205,11 @@ fn inside(kind: Kind, extras: Extras) -> Extras {
 }
 
 /// Whether extras count under a field of an object: the API server copies limits to requests.
-fn below(kind: Kind, field: &str, extras: Extras) -> Extras {
+fn extras_under(kind: Kind, field: &str, extras: Extras) -> Extras {
     if kind == Kind::Resources && field == "requests" { Extras::Allowed } else { extras }
 }
 
-fn extra_counts(kind: Kind, field: &str, extras: Extras) -> bool {
+fn counts_as_difference(kind: Kind, field: &str, extras: Extras) -> bool {
     match kind {
         // What runs and as whom must be ours alone, in any container.
         Kind::Container if matches!(field, "command" | "args" | "securityContext") => true,
@@ -139,28 +228,6 @@ fn same_image(wanted: &Value, found: Option<&Value>) -> bool {
     digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn within(path: &mut String, field: &str, as_key: bool, visit: impl FnOnce(&mut String)) {
-    let length = path.len();
-    match as_key {
-        true => path.extend(["[", field, "]"]),
-        false if path.is_empty() => path.push_str(field),
-        false => path.extend([".", field]),
-    }
-    visit(path);
-    path.truncate(length);
-}
-
-fn element(path: &mut String, id: Option<&Value>, visit: impl FnOnce(&mut String)) {
-    let length = path.len();
-    match id {
-        Some(Value::String(id)) => path.extend(["[", id, "]"]),
-        Some(Value::Number(id)) => path.push_str(&format!("[{id}]")),
-        _ => path.push_str("[]"),
-    }
-    visit(path);
-    path.truncate(length);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +235,8 @@ mod tests {
     use serde_json::json;
 
     fn diff(kind: Kind, wanted: Value, found: Value, extras: Extras) -> Vec<String> {
-        differences(kind, normal(kind, &wanted).as_ref(), normal(kind, &found).as_ref(), extras)
+        let (wanted, found) = (normal(kind, &wanted), normal(kind, &found));
+        differences(kind, wanted.as_ref(), found.as_ref(), extras, &mut Budget::unlimited()).unwrap()
     }
 
     #[test]
@@ -264,7 +332,9 @@ mod tests {
         let other = json!({"name": "c", "image": "i:1", "resources": {"limits": {"cpu": "1"}}});
         for (one, other) in [(&one, &other), (&other, &one)] {
             let normals = (normal(Kind::Container, one), normal(Kind::Container, other));
-            let found = disagreement(Kind::Container, normals.0.as_ref(), normals.1.as_ref());
+            let budget = &mut Budget::unlimited();
+            let found =
+                disagreement(Kind::Container, normals.0.as_ref(), normals.1.as_ref(), budget).unwrap();
             assert_eq!(found, ["resources"]);
         }
     }
