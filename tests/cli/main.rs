@@ -10,6 +10,7 @@
 
 mod certs;
 mod check;
+mod documents;
 mod examples;
 mod explain;
 mod manifests;
