@@ -1,4 +1,4 @@
-//! How often and how much answering a review allocates: what nobody asked for must cost nothing.
+//! How often and how much answering a review allocates: what is not requested must cost nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 #![allow(clippy::print_stdout, reason = "the figures are worth seeing")]
 
@@ -61,7 +61,7 @@ fn a_review_takes_few_allocations(#[case] name: &str, #[case] most: u64) {
 }
 
 #[test]
-fn a_pod_of_another_label_takes_next_to_none() {
+fn a_pod_without_a_sandbox_label_takes_almost_none() {
     let body = recorded("01-kruise-sandboxset-pod", |review| {
         review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"});
     });
@@ -71,7 +71,7 @@ fn a_pod_of_another_label_takes_next_to_none() {
 }
 
 #[test]
-fn a_pod_that_has_everything_is_read_once_however_long_its_lists() {
+fn long_lists_are_read_once() {
     let variables = |count: usize| -> Vec<Value> {
         (0..count).map(|number| json!({"name": format!("VARIABLE_{number}"), "value": "x"})).collect()
     };

@@ -58,7 +58,7 @@ fn end(certificate: &X509Certificate<'_>) -> SystemTime {
 }
 
 #[test]
-fn an_authority_and_a_certificate_are_made_and_the_ca_bundle_is_printed() {
+fn a_ca_and_a_certificate_are_created_and_the_ca_bundle_is_printed() {
     let directory = TempDir::new().unwrap();
     let bundle = made(directory.path(), &["--out", "a/b", "--dns-name", "127.0.0.1"]);
     let out = directory.path().join("a/b");
@@ -66,22 +66,22 @@ fn an_authority_and_a_certificate_are_made_and_the_ca_bundle_is_printed() {
     assert_eq!(bundle.lines().count(), 1);
     assert_eq!(STANDARD.decode(bundle.trim()).unwrap(), fs::read(out.join("ca.crt")).unwrap());
 
-    let (authority, serving) = (der(&out.join("ca.crt")), der(&out.join("tls.crt")));
-    let (_, authority) = X509Certificate::from_der(&authority).unwrap();
+    let (ca, serving) = (der(&out.join("ca.crt")), der(&out.join("tls.crt")));
+    let (_, ca) = X509Certificate::from_der(&ca).unwrap();
     let (_, serving) = X509Certificate::from_der(&serving).unwrap();
-    assert!(authority.is_ca() && !serving.is_ca());
-    assert_eq!(serving.issuer(), authority.subject());
+    assert!(ca.is_ca() && !serving.is_ca());
+    assert_eq!(serving.issuer(), ca.subject());
     assert_eq!(
         serving.subject_alternative_name().unwrap().unwrap().value.general_names,
         [GeneralName::DNSName(NAME), GeneralName::IPAddress(&[127, 0, 0, 1])]
     );
     let now = SystemTime::now();
     assert!(end(&serving) > now + DAY * 364 && end(&serving) < now + DAY * 366);
-    assert!(end(&authority) > now + DAY * 3649);
+    assert!(end(&ca) > now + DAY * 3649);
 }
 
 #[test]
-fn keys_are_for_the_owner_alone() {
+fn only_the_owner_can_read_the_keys() {
     let directory = TempDir::new().unwrap();
     made(directory.path(), &["--out", "out"]);
     let mode =
@@ -124,25 +124,25 @@ fn a_certificate_is_renewed_in_place_and_the_ca_bundle_stays() {
     let old = fs::read(out.join("tls.crt")).unwrap();
     fs::remove_file(out.join("tls.crt")).unwrap();
     fs::remove_file(out.join("tls.key")).unwrap();
-    let authority = ["--ca", "out/ca.crt", "--ca-key", "out/ca.key"];
-    let second = made(directory.path(), &[&["--out", "out"], &authority[..]].concat());
+    let ca = ["--ca", "out/ca.crt", "--ca-key", "out/ca.key"];
+    let second = made(directory.path(), &[&["--out", "out"], &ca[..]].concat());
     assert_eq!(first, second);
     assert_ne!(fs::read(out.join("tls.crt")).unwrap(), old);
 
-    // Elsewhere the authority's certificate comes along, for the Secret, and its key does not.
-    made(directory.path(), &[&["--out", "elsewhere"], &authority[..]].concat());
+    // Elsewhere the CA's certificate comes along, for the Secret, and its key does not.
+    made(directory.path(), &[&["--out", "elsewhere"], &ca[..]].concat());
     assert_eq!(names(&directory.path().join("elsewhere")), ["ca.crt", "tls.crt", "tls.key"]);
 
-    // Another authority's certificate in the directory is not mixed with.
+    // Another CA's certificate in the directory is not mixed with.
     made(directory.path(), &["--out", "another"]);
     fs::remove_file(directory.path().join("another/tls.crt")).unwrap();
     fs::remove_file(directory.path().join("another/tls.key")).unwrap();
-    let complaint = refused(directory.path(), &[&["--out", "another"], &authority[..]].concat());
+    let complaint = refused(directory.path(), &[&["--out", "another"], &ca[..]].concat());
     assert!(complaint.starts_with("error: another: ca.crt already exists"), "{complaint}");
 }
 
 #[test]
-fn a_certificate_may_be_valid_for_long_but_never_longer_than_its_authority() {
+fn a_certificate_is_never_valid_longer_than_its_ca() {
     let directory = TempDir::new().unwrap();
     made(directory.path(), &["--out", "out", "--days", "5000"]);
     let serving = der(&directory.path().join("out/tls.crt"));
@@ -156,7 +156,7 @@ fn a_certificate_may_be_valid_for_long_but_never_longer_than_its_authority() {
 #[case::no_authority(&["--out", "x", "--ca", "nowhere", "--ca-key", "nowhere"], "error: cannot read --ca nowhere: No such file")]
 #[case::no_certificate(&["--out", "x", "--ca", "junk", "--ca-key", "junk"], "error: --ca: not a PEM certificate")]
 #[case::no_directory(&["--out", "junk/x"], "error: cannot create directory junk/x")]
-fn what_cannot_be_done_is_one_line_and_leaves_nothing(#[case] arguments: &[&str], #[case] complaint: &str) {
+fn a_failure_is_one_line_and_leaves_no_files(#[case] arguments: &[&str], #[case] complaint: &str) {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("junk"), "junk").unwrap();
     let said = refused(directory.path(), arguments);
@@ -166,7 +166,7 @@ fn what_cannot_be_done_is_one_line_and_leaves_nothing(#[case] arguments: &[&str]
 }
 
 #[test]
-fn an_authority_needs_its_key() {
+fn a_ca_needs_its_key() {
     let directory = TempDir::new().unwrap();
     assert!(refused(directory.path(), &["--out", "x", "--ca", "a"]).contains("--ca-key"));
     assert!(refused(directory.path(), &["--out", "x", "--ca-key", "a"]).contains("--ca <FILE>"));

@@ -1,4 +1,4 @@
-//! `check` through the binary: findings, who may have privileged runtimes, and replays of saved and running pods.
+//! `check` through the binary: findings, who may use privileged runtimes, and replays of saved and running pods.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn path(directory: &TempDir) -> &str {
 }
 
 #[test]
-fn the_default_configuration_has_warnings_and_says_who_is_privileged() {
+fn the_default_configuration_has_warnings_and_lists_privileged_runtimes() {
     let ran = check(&REGION);
     ran.assert_code(0);
     let text = &ran.stdout;
@@ -52,7 +52,11 @@ fn the_default_configuration_has_warnings_and_says_who_is_privileged() {
 #[case(&["--privileged-creators", "system:*"], "only for pods created by system:*", &["--privileged-creators"])]
 #[case(&["--privileged-creators", "c", "--privileged-namespaces", "n"],
     "only in namespaces n for pods created by c", &["--privileged-namespaces", "--privileged-creators"])]
-fn the_policys_reach_is_said(#[case] flags: &[&str], #[case] words: &str, #[case] expected: &[&str]) {
+fn the_check_says_whom_the_policy_restricts(
+    #[case] flags: &[&str],
+    #[case] words: &str,
+    #[case] expected: &[&str],
+) {
     let text = check(&[&REGION[..], flags].concat()).stdout;
     assert!(text.contains(&format!("yes, {words}: container")), "{text}");
     let json = check(&[&REGION[..], flags, &["-o", "json"]].concat()).json();
@@ -93,7 +97,7 @@ fn json_is_one_object_with_everything() {
 }
 
 #[test]
-fn no_region_is_a_warning_here() {
+fn a_missing_region_is_only_a_warning() {
     let ran = check(&[]);
     ran.assert_code(0);
     assert!(ran.stdout.contains("warning   no-region"), "{}", ran.stdout);
@@ -107,7 +111,7 @@ fn no_region_is_a_warning_here() {
 #[case::nothing_to_compare_with(&["-f", "testdata/cli"], "-f replays pods and needs --against")]
 #[case::all_of_nothing(&["-A"], "require --live")]
 #[case::no_such_baseline(&["--against", "testdata/none.yaml", "-f", "testdata/cli"], "cannot read testdata/none.yaml")]
-fn what_cannot_be_done_is_an_exit_2(#[case] arguments: &[&str], #[case] expected: &str) {
+fn invalid_arguments_exit_with_2(#[case] arguments: &[&str], #[case] expected: &str) {
     let ran = check(&[&REGION[..], arguments].concat());
     ran.assert_code(2);
     assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(expected), "{}", ran.stderr);
@@ -116,7 +120,7 @@ fn what_cannot_be_done_is_an_exit_2(#[case] arguments: &[&str], #[case] expected
 
 // Replays
 
-/// A pod of a warm pool that asks for `tools`.
+/// A pod of a warm pool that requests `tools`.
 fn pod(name: &str, extra: &Value) -> Value {
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "labels": {"agents.kruise.io/sandbox-pool": "p"},
@@ -196,7 +200,7 @@ fn injected_pods_are_replayed_as_they_were_before() {
 }
 
 #[test]
-fn a_runtime_that_goes_away_denies_whoever_asks_for_it() {
+fn a_removed_runtime_denies_pods_that_request_it() {
     let (old, new) = (config(&[("tools", &runtime("i:1"))]), config(&[("other", "{}")]));
     let directory = tempfile::tempdir().unwrap();
     let file = write(directory.path(), "pod.json", &pod("plain", &json!({})));
@@ -211,7 +215,7 @@ fn a_runtime_that_goes_away_denies_whoever_asks_for_it() {
 }
 
 #[test]
-fn recorded_reviews_are_replayed_and_errors_come_first() {
+fn recorded_reviews_are_replayed_and_errors_reported_first() {
     let new = config(&[("agent-runtime", "{}"), ("csi", "{}")]);
     let default = "manifests/components/default-config/runtimes";
     let arguments = [&REGION[..], &["--against", default, "-f", "testdata/reviews"]].concat();

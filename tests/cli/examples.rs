@@ -30,7 +30,7 @@ fn after_injection(name: &str) -> String {
 }
 
 #[test]
-fn every_example_has_the_pods_it_had() {
+fn the_pods_of_every_example_are_unchanged() {
     let examples = names("manifests/examples", ".yaml");
     assert!(examples.len() >= 6);
     for name in &examples {

@@ -63,7 +63,7 @@ fn counts(rows: &[(String, String)]) -> BTreeMap<String, usize> {
 #[case(None)]
 #[case(Some("01-kruise-sandboxset-pod"))]
 #[case(Some("08-kruise-manual-runtime-pod"))]
-fn every_row_is_what_happened_to_the_pod(#[case] review: Option<&str>) {
+fn every_row_agrees_with_the_injected_pod(#[case] review: Option<&str>) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("input.json");
     let (text, before) = match review {
@@ -162,7 +162,7 @@ fn the_mark_is_mentioned_only_where_the_patch_sets_it() {
     "ignored; runtimes: none (decided by: annotation)", "opted out by annotation")]
 #[case::nothing_asked(json!({"agents.kruise.io/created-by": "sandbox"}), json!({}),
     "ignored; runtimes: none (decided by: default)", "the pod requests no runtimes (annotation sandbox-injector.io/runtimes, or a pool rule)")]
-fn why_nothing_is_injected_is_said(
+fn the_reason_why_nothing_is_injected_is_reported(
     #[case] labels: Value,
     #[case] annotations: Value,
     #[case] heading: &str,
@@ -194,7 +194,7 @@ fn why_nothing_is_injected_is_said(
 }
 
 #[tokio::test]
-async fn the_log_line_has_the_words_and_the_counts_of_the_table() {
+async fn the_log_line_has_the_outcome_and_the_counts_of_the_table() {
     let directory = tempfile::tempdir().unwrap();
     let mut clash = pod();
     clash["metadata"]["name"] = "clash".into();

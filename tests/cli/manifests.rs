@@ -66,7 +66,7 @@ fn every_file_is_yaml_that_kubectl_reads() {
 #[case("cert-manager", &COMPONENTS)]
 #[case("static-cert", &COMPONENTS)]
 #[case("dev", &COMPONENTS[1..])]
-fn what_refers_to_another_finds_it(#[case] overlay: &str, #[case] components: &[&str]) {
+fn every_reference_between_objects_resolves(#[case] overlay: &str, #[case] components: &[&str]) {
     let objects = Objects::overlay(overlay, components);
     let mut names = BTreeSet::new();
     for object in &objects.0 {
@@ -176,7 +176,7 @@ fn the_program_has_every_flag_and_takes_its_value(#[case] overlay: &str) {
     assert!(said.contains("tls.crt"), "{said}");
 }
 
-/// The rules are what the program asks for, and nothing beyond.
+/// The rules allow what the program requests, and nothing else.
 #[test]
 fn the_service_account_may_do_what_the_program_does_and_no_more() {
     let objects = Objects::overlay("cert-manager", &COMPONENTS);
@@ -282,11 +282,11 @@ fn cert_manager_makes_the_certificate_that_is_mounted_and_trusted() {
 
     let issuer =
         objects.get(spec["issuerRef"]["kind"].as_str().unwrap(), spec["issuerRef"]["name"].as_str().unwrap());
-    let authorities: Vec<&Value> =
+    let cas: Vec<&Value> =
         objects.of("Certificate").filter(|certificate| certificate["spec"]["isCA"] == true).collect();
-    assert_eq!(authorities.len(), 1);
-    assert_eq!(issuer["spec"]["ca"]["secretName"], authorities[0]["spec"]["secretName"]);
-    assert_eq!(authorities[0]["spec"]["privateKey"]["rotationPolicy"], "Never");
+    assert_eq!(cas.len(), 1);
+    assert_eq!(issuer["spec"]["ca"]["secretName"], cas[0]["spec"]["secretName"]);
+    assert_eq!(cas[0]["spec"]["privateKey"]["rotationPolicy"], "Never");
 
     let Some(objects) = Objects::only_rendered("cert-manager", &[]) else { return };
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
@@ -315,13 +315,13 @@ fn mounted(objects: &Objects, secret: &str) {
 #[rstest]
 #[case("static-cert")]
 #[case("dev")]
-fn the_static_certificate_is_mounted_and_its_authority_is_the_ca_bundle(#[case] overlay: &str) {
+fn the_static_certificate_is_mounted_and_its_ca_is_the_ca_bundle(#[case] overlay: &str) {
     let Some(objects) = Objects::only_rendered(overlay, &[]) else { return };
     let secret = objects.get("Secret", "sandbox-injector-tls");
     assert_eq!(secret["type"], "kubernetes.io/tls");
     assert_eq!(secret["metadata"]["namespace"], NAMESPACE);
     mounted(&objects, "sandbox-injector-tls");
-    // Go's decoder passes over line ends, and so must this one.
+    // Go's decoder skips line ends, and so must this one.
     let decode = |text: &Value| STANDARD.decode(text.as_str().unwrap().replace('\n', "")).unwrap();
     let data = secret["data"].as_object().unwrap();
     assert_eq!(
@@ -330,19 +330,17 @@ fn the_static_certificate_is_mounted_and_its_authority_is_the_ca_bundle(#[case] 
         "ca.key stays out of the cluster"
     );
 
-    let (authority, serving) = (decode(&data["ca.crt"]), decode(&data["tls.crt"]));
+    let (ca, serving) = (decode(&data["ca.crt"]), decode(&data["tls.crt"]));
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         for webhook in objects.get(kind, NAME)["webhooks"].as_array().unwrap() {
-            assert_eq!(decode(&webhook["clientConfig"]["caBundle"]), authority);
+            assert_eq!(decode(&webhook["clientConfig"]["caBundle"]), ca);
         }
     }
-    let (authority, serving) = (
-        CertificateDer::from_pem_slice(&authority).unwrap(),
-        CertificateDer::from_pem_slice(&serving).unwrap(),
-    );
-    let (_, authority) = X509Certificate::from_der(&authority).unwrap();
+    let (ca, serving) =
+        (CertificateDer::from_pem_slice(&ca).unwrap(), CertificateDer::from_pem_slice(&serving).unwrap());
+    let (_, ca) = X509Certificate::from_der(&ca).unwrap();
     let (_, serving) = X509Certificate::from_der(&serving).unwrap();
-    assert_eq!(serving.issuer(), authority.subject());
+    assert_eq!(serving.issuer(), ca.subject());
     let names = &serving.subject_alternative_name().unwrap().unwrap().value.general_names;
     assert!(names.contains(&GeneralName::DNSName(&server_name(&objects))));
 }
@@ -364,7 +362,7 @@ fn the_commands_of_the_documents_make_a_certificate_for_the_service() {
 }
 
 #[test]
-fn dev_is_one_replica_that_tells_everything() {
+fn dev_has_one_replica_that_logs_everything() {
     let Some(objects) = Objects::only_rendered("dev", &[]) else { return };
     assert_eq!(objects.get("Deployment", NAME)["spec"]["replicas"], 1);
     assert_eq!(flag(&objects, "--log-level"), ["debug"]);
@@ -373,7 +371,7 @@ fn dev_is_one_replica_that_tells_everything() {
 }
 
 #[test]
-fn what_is_installed_for_good_never_holds_the_namespace_of_the_sandbox_controllers() {
+fn the_base_never_contains_the_namespace_of_the_sandbox_controllers() {
     for overlay in ["base", "cert-manager", "static-cert"] {
         let Some(objects) = Objects::only_rendered(overlay, &COMPONENTS) else { return };
         let namespaces: Vec<&Value> =

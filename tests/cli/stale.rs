@@ -121,7 +121,7 @@ fn a_pod_of_the_current_configuration_is_not_stale() {
 }
 
 #[test]
-fn changed_removed_and_unmarked_are_told_apart() {
+fn changed_removed_and_unmarked_are_distinguished() {
     let case = Case::new();
     let old = case.config("old", &[("tools", &runtime("i:1")), ("extra", r#"{"labels": {"extra": "1"}}"#)]);
     let new = case.config("new", &[("tools", &runtime("i:2"))]);
@@ -245,7 +245,7 @@ fn a_pod_that_would_get_more_or_less_is_stale() {
 }
 
 #[test]
-fn where_pods_are_not_marked_only_what_differs_counts() {
+fn without_a_mark_only_differences_count() {
     let case = Case::new();
     let old = case.config("old", &[("tools", &runtime("i:1"))]);
     let new = case.config("new", &[("tools", &runtime("i:2"))]);
@@ -278,7 +278,7 @@ fn a_pod_that_does_not_run_is_skipped() {
 }
 
 #[test]
-fn what_cannot_be_read_exits_with_2() {
+fn unreadable_input_exits_with_2() {
     let case = Case::new();
     let config = case.config("now", &[("tools", &runtime("i:1"))]);
     let broken = case.file("broken.json", &json!("text"));

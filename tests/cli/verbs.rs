@@ -48,7 +48,7 @@ fn assert_code(output: &Output, code: i32) {
 }
 
 #[test]
-fn a_patch_is_one_line_a_pod() {
+fn a_patch_is_one_line_per_pod() {
     let output = dry_run(&["-f", POD, "-f", REVIEW]);
     assert_code(&output, 0);
     let patches: Vec<Value> =
@@ -59,7 +59,7 @@ fn a_patch_is_one_line_a_pod() {
 }
 
 #[test]
-fn a_denied_pod_is_an_exit_1_and_the_others_are_still_done() {
+fn a_denied_pod_exits_with_1_after_the_others_are_processed() {
     let output = dry_run(&["-f", SEVERAL]);
     assert_code(&output, 1);
     let text = stdout(&output);
@@ -168,7 +168,7 @@ fn the_users_choice_of_runtimes_and_policy_is_followed() {
 #[case::no_such_file(&["-f", "testdata/none.yaml"], "cannot read testdata/none.yaml: No such file")]
 #[case::unknown_runtime(&["-f", POD, "--config-file", "testdata/none.yaml"], "cannot read testdata/none.yaml")]
 #[case::not_a_config_map(&["-f", POD, "--config-file", POD], "not a ConfigMap (kind is \"Pod\")")]
-fn what_cannot_be_read_is_named(#[case] arguments: &[&str], #[case] expected: &str) {
+fn unreadable_input_is_named(#[case] arguments: &[&str], #[case] expected: &str) {
     let output = dry_run(arguments);
     assert_code(&output, 2);
     assert!(
@@ -188,7 +188,7 @@ fn what_cannot_be_read_is_named(#[case] arguments: &[&str], #[case] expected: &s
     "document 1: $.spec.template: missing"
 )]
 #[case::empty("# nothing\n", "stdin: contains no document")]
-fn bad_input_gets_file_document_and_path(#[case] input: &str, #[case] expected: &str) {
+fn invalid_input_is_reported_by_file_document_and_path(#[case] input: &str, #[case] expected: &str) {
     for format in ["patch", "review", "yaml", "json", "diff", "explain"] {
         let output = stdin(&["-o", format], input);
         assert_code(&output, 2);
@@ -213,7 +213,7 @@ fn a_pod_of_the_wrong_shape_is_denied_with_its_field() {
 }
 
 #[test]
-fn a_bad_configuration_names_key_path_and_mend() {
+fn an_invalid_configuration_is_reported_by_key_path_and_fix() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(
         directory.path().join("csi.json"),
@@ -238,7 +238,7 @@ fn a_bad_configuration_names_key_path_and_mend() {
 #[case::no_region(&["--self-signed"], "set --region-id or REGION_ID")]
 #[case::bad_file(&["--self-signed", "--config-file", POD], "not a ConfigMap (kind is \"Pod\")")]
 #[case::ca_out(&["--self-signed", "--region-id", "r", "--ca-out", "/none/ca.crt"], "cannot write --ca-out")]
-fn serve_says_what_keeps_it_from_starting(#[case] arguments: &[&str], #[case] expected: &str) {
+fn serve_reports_why_it_cannot_start(#[case] arguments: &[&str], #[case] expected: &str) {
     let output =
         run(&[&["serve", "--bind", "127.0.0.1:0", "--metrics-bind", "127.0.0.1:0"], arguments].concat());
     assert_code(&output, 2);
@@ -248,7 +248,7 @@ fn serve_says_what_keeps_it_from_starting(#[case] arguments: &[&str], #[case] ex
 }
 
 #[test]
-fn a_taken_port_is_named_with_its_flag() {
+fn a_port_in_use_is_reported_with_its_flag() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = run(&[
@@ -267,7 +267,7 @@ fn a_taken_port_is_named_with_its_flag() {
 }
 
 #[test]
-fn help_has_examples_and_unknown_flags_are_an_exit_2() {
+fn help_has_examples_and_unknown_flags_exit_with_2() {
     for verb in ["serve", "dry-run", "check", "stale"] {
         let help = run(&[verb, "--help"]);
         assert_code(&help, 0);

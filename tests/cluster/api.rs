@@ -149,8 +149,8 @@ async fn the_configuration_is_followed(client: &Client) -> Arc<Store> {
 
 async fn pods_are_injected(client: &Client, store: Arc<Store>) {
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
-    let authority = certificates::authority();
-    let serving = certificates::serving(&authority);
+    let ca = certificates::ca();
+    let serving = certificates::serving(&ca);
     let identity = Identity::Memory { certificate: serving.certificate, key: serving.key };
     let tls = Tls::new(identity, None, &metrics, &readiness).unwrap();
     let local = ([127, 0, 0, 1], 0).into();
@@ -170,7 +170,7 @@ async fn pods_are_injected(client: &Client, store: Arc<Store>) {
     configuration["webhooks"] = json!([{
         "name": "sandbox-injector.tests.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
         "timeoutSeconds": 5, "failurePolicy": "Fail",
-        "clientConfig": {"url": url, "caBundle": STANDARD.encode(&authority.certificate)},
+        "clientConfig": {"url": url, "caBundle": STANDARD.encode(&ca.certificate)},
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
     }]);
@@ -206,7 +206,7 @@ async fn pods_are_injected(client: &Client, store: Arc<Store>) {
     assert_eq!(again["spec"]["initContainers"], injected["spec"]["initContainers"]);
     assert_eq!(again["spec"]["volumes"], injected["spec"]["volumes"]);
 
-    // An owner that asks for what is not configured is a denial that says so.
+    // An owner that requests a runtime that is not configured causes a denial that says so.
     let owner = create(client, SANDBOXES, &sandbox("asks-too-much", &["oss"])).await;
     let request = Request::post(PODS).header("content-type", "application/json");
     let request = request.body(pod("denied", &owner).to_string().into()).unwrap();

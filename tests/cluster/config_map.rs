@@ -94,7 +94,7 @@ async fn an_edit_is_live_in_every_replica_within_a_second() {
 }
 
 #[tokio::test]
-async fn a_missing_one_is_said_and_taken_when_it_comes() {
+async fn a_missing_config_map_is_reported_and_loaded_when_it_appears() {
     let server = ApiServer::start().await;
     let replica = Replica::start(&server).await;
     replica
@@ -183,7 +183,7 @@ async fn an_edit_during_an_outage_is_live_within_a_second_of_its_end() {
     eventually("attempts", async || (server.asked("/configmaps").len() > asked + 8).then_some(())).await;
     server.stop().await;
     server.put(&labelled("second"));
-    server.mend();
+    server.repair();
     assert_eq!((replica.label().as_deref(), replica.readiness.check()), (Some("first"), Ok(())));
     server.restart().await;
     let begun = Instant::now();
@@ -205,7 +205,7 @@ async fn an_edit_during_an_outage_is_live_within_a_second_of_its_end() {
 #[case::watch_forbidden(Fault::status("watch=true", 403), "")]
 #[case::watch_gone(Fault::status("watch=true", 410), "")]
 #[tokio::test]
-async fn trouble_is_said_and_passes(#[case] fault: Fault, #[case] reason: &str) {
+async fn a_failure_is_reported_and_retried(#[case] fault: Fault, #[case] reason: &str) {
     let server = ApiServer::start().await;
     server.put(&labelled("first"));
     server.fault(fault);
@@ -218,7 +218,7 @@ async fn trouble_is_said_and_passes(#[case] fault: Fault, #[case] reason: &str) 
     } else {
         replica.expect_reason(reason).await;
     }
-    server.mend();
+    server.repair();
     server.put(&labelled("third"));
     replica.expect("third").await;
     server.expect_watches(1).await;
@@ -226,7 +226,7 @@ async fn trouble_is_said_and_passes(#[case] fault: Fault, #[case] reason: &str) 
 }
 
 #[tokio::test]
-async fn a_run_that_ends_reads_it_once() {
+async fn a_verb_reads_it_once() {
     let server = ApiServer::start().await;
     let client = server.client().await;
     let error = config_map::read(&client, &name()).await.unwrap_err();

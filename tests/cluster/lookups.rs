@@ -115,7 +115,7 @@ impl std::io::Write for Log {
 }
 
 #[tokio::test]
-async fn the_usual_pod_costs_one_get_from_memory() {
+async fn a_usual_pod_costs_one_get_from_the_cache() {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["agent-runtime", "csi"]));
     assert_eq!(bench.sandbox("a", UID).await, found(&["agent-runtime", "csi"]));
@@ -136,7 +136,7 @@ async fn a_sandbox_without_runtimes_answers_nothing() {
 }
 
 #[tokio::test]
-async fn a_sandbox_made_a_moment_ago_is_found_though_memory_lags() {
+async fn a_new_sandbox_is_found_although_the_cache_lags() {
     let bench = Bench::new().await;
     bench.server.freeze_memory();
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
@@ -145,7 +145,7 @@ async fn a_sandbox_made_a_moment_ago_is_found_though_memory_lags() {
 }
 
 #[tokio::test]
-async fn a_sandbox_made_anew_under_its_name_is_told_from_the_old_one() {
+async fn a_recreated_sandbox_is_distinguished_from_the_old_one() {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", "old", &["agent-runtime"]));
     bench.server.freeze_memory();
@@ -159,7 +159,7 @@ async fn a_sandbox_made_anew_under_its_name_is_told_from_the_old_one() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_asked_for_twice_and_no_more() {
+async fn a_missing_sandbox_is_requested_exactly_twice() {
     let bench = Bench::new().await;
     assert_eq!(bench.sandbox("a", UID).await, Ok(None));
     assert_eq!(bench.queries(), ["resourceVersion=0", ""]);
@@ -175,7 +175,7 @@ async fn what_is_not_there_is_asked_for_twice_and_no_more() {
 #[case::empty("")]
 #[case::upper("Code_Interpreter")]
 #[tokio::test]
-async fn a_name_that_no_object_can_have_is_not_asked_for(#[case] name: &str) {
+async fn an_impossible_name_is_not_requested(#[case] name: &str) {
     let bench = Bench::new().await;
     assert_eq!(bench.sandbox(name, UID).await, Ok(None));
     assert_eq!(bench.sandbox_set(name).await, Ok(None));
@@ -190,7 +190,7 @@ async fn a_name_that_no_object_can_have_is_not_asked_for(#[case] name: &str) {
 #[case::too_many(Fault::status("/sandboxes/", 429))]
 #[case::cut(Fault::drop("/sandboxes/"))]
 #[tokio::test]
-async fn passing_trouble_is_tried_again(#[case] fault: Fault) {
+async fn a_temporary_failure_is_retried(#[case] fault: Fault) {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(fault.times(2));
@@ -206,7 +206,7 @@ async fn passing_trouble_is_tried_again(#[case] fault: Fault) {
 #[case::slow(Fault::delay("/sandboxes/", Duration::from_secs(5)), "did not answer in time")]
 #[case::discovery(Fault::status("/apis", 500), "500")]
 #[tokio::test]
-async fn trouble_that_lasts_past_the_deadline_is_said_in_time(#[case] fault: Fault, #[case] why: &str) {
+async fn a_failure_past_the_deadline_is_reported_in_time(#[case] fault: Fault, #[case] why: &str) {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(fault);
@@ -221,7 +221,7 @@ async fn trouble_that_lasts_past_the_deadline_is_said_in_time(#[case] fault: Fau
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_down_is_passing_trouble_and_one_that_comes_back_answers() {
+async fn an_api_server_that_comes_back_within_the_deadline_answers() {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
@@ -238,7 +238,7 @@ async fn an_api_server_that_is_down_is_passing_trouble_and_one_that_comes_back_a
 }
 
 #[tokio::test]
-async fn retry_after_is_obeyed_and_one_past_the_deadline_ends_it() {
+async fn retry_after_is_obeyed_within_the_deadline() {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(Fault::retry_after("/sandboxes/", 429, 1).times(1));
@@ -252,7 +252,7 @@ async fn retry_after_is_obeyed_and_one_past_the_deadline_ends_it() {
 }
 
 #[tokio::test]
-async fn a_request_that_hangs_gets_another_beside_it() {
+async fn a_hanging_request_is_hedged_by_another() {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(Fault::hang("/sandboxes/").times(1));
@@ -273,12 +273,12 @@ async fn a_request_that_hangs_gets_another_beside_it() {
 #[case::unauthorized(401, "credentials (401); check the service account's token")]
 #[case::bad_request(400, "answered 400")]
 #[tokio::test]
-async fn lasting_trouble_is_said_at_once_with_its_mend(#[case] code: u16, #[case] mend: &str) {
+async fn a_permanent_failure_is_reported_at_once_with_its_fix(#[case] code: u16, #[case] fix: &str) {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(Fault::status("/sandboxes/", code));
     let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else { panic!("not lasting") };
-    assert!(said.starts_with("cannot look up the Sandbox default/a: ") && said.contains(mend), "{said}");
+    assert!(said.starts_with("cannot look up the Sandbox default/a: ") && said.contains(fix), "{said}");
     assert_eq!(bench.queries().len(), 1);
     assert_eq!(bench.counted("refused"), 1.0);
 }
@@ -294,7 +294,7 @@ async fn lasting_trouble_is_said_at_once_with_its_mend(#[case] code: u16, #[case
     "$.spec.runtimes: must be a sequence, not string"
 )]
 #[tokio::test]
-async fn an_answer_without_sense_is_lasting_trouble(#[case] body: &str, #[case] place: &str) {
+async fn a_malformed_answer_is_a_permanent_failure(#[case] body: &str, #[case] place: &str) {
     let bench = Bench::new().await;
     bench.server.fault(Fault::body("/sandboxes/", body));
     let Err(LookupError::Permanent(said)) = bench.sandbox("a", "1").await else { panic!("not lasting") };
@@ -302,7 +302,7 @@ async fn an_answer_without_sense_is_lasting_trouble(#[case] body: &str, #[case] 
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_installed_costs_no_get_a_pod_and_is_noticed_when_it_comes() {
+async fn a_kind_that_is_not_installed_costs_no_get_and_is_noticed_later() {
     let bench = Bench::on(ApiServer::start().await).await;
     assert_eq!(bench.sandbox("a", UID).await, Ok(None));
     let asked = bench.server.asked("").len();
@@ -313,7 +313,7 @@ async fn a_kind_that_is_not_installed_costs_no_get_a_pod_and_is_noticed_when_it_
     bench.server.install_kruise();
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     eventually("the kind", async || (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())).await;
-    // And once it is there it is asked for by every pod again.
+    // Once it is there, every pod requests it again.
     assert_eq!(bench.sandbox("b", UID).await, Ok(None));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
     bench.server.delete(&json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -322,7 +322,7 @@ async fn a_kind_that_is_not_installed_costs_no_get_a_pod_and_is_noticed_when_it_
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_installed_is_said_once() {
+async fn a_kind_that_is_not_installed_is_logged_once() {
     Log::capture();
     let bench = Bench::on(ApiServer::start().await).await;
     for _ in 0..20 {
@@ -337,7 +337,7 @@ async fn a_kind_that_is_not_installed_is_said_once() {
 }
 
 #[tokio::test]
-async fn trouble_while_looking_for_a_kind_is_trouble() {
+async fn a_failed_discovery_is_a_failure() {
     let bench = Bench::on(ApiServer::start().await).await;
     assert_eq!(bench.sandbox("a", UID).await, Ok(None));
     bench.server.fault(Fault::status("/apis", 500));
@@ -364,7 +364,7 @@ async fn another_version_is_found_by_discovery() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_no_api_server_is_not_a_cluster_without_the_kind() {
+async fn an_address_without_an_api_server_does_not_mean_a_missing_kind() {
     let bench = Bench::new().await;
     bench.server.fault(Fault::no_path("/"));
     let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else { panic!("a silent nothing") };
@@ -398,7 +398,7 @@ async fn readiness_waits_for_the_first_answer_and_not_for_another() {
     server.restart().await;
     let unknown = |said: String| said.contains("check the service account's token").then_some(());
     eventually("another reason", async || readiness.check().err().and_then(unknown)).await;
-    server.mend();
+    server.repair();
     eventually("readiness", async || readiness.check().ok()).await;
     reaching.await.unwrap();
     server.stop().await;

@@ -24,7 +24,7 @@ fn entries(label: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 #[tokio::test]
-async fn the_region_is_read_until_it_is_there_and_then_no_more() {
+async fn the_region_is_read_until_it_is_known() {
     let server = ApiServer::start().await;
     server.stop().await;
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
@@ -44,7 +44,7 @@ async fn the_region_is_read_until_it_is_there_and_then_no_more() {
     server.fault(Fault::status("/nodes", 403));
     reason("grant get on nodes in the cluster to system:serviceaccount:sandbox-system:sandbox-injector")
         .await;
-    server.mend();
+    server.repair();
     server.put(&node(&json!({})));
     reason("has no label topology.kubernetes.io/region; label it, or set --region-id").await;
     server.put(&node(&json!({"topology.kubernetes.io/region": "Nowhere!"})));
@@ -80,7 +80,7 @@ async fn a_configuration_that_needs_no_region_does_not_wait_for_one() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_node_is_not_asked_for() {
+async fn an_impossible_node_name_is_not_requested() {
     let server = ApiServer::start().await;
     let error = region::read(&server.client().await, "../secrets").await.unwrap_err();
     assert!(error.contains("set it from spec.nodeName, or set --region-id"), "{error}");

@@ -89,7 +89,7 @@ fn changed(mut review: Value, pod: Pod) -> Value {
     review
 }
 
-/// The objects that stand behind a pod of OpenKruise.
+/// The objects that own a pod of OpenKruise.
 fn populate(server: &ApiServer, review: &Value, cluster: Cluster) {
     let pod = &review["request"]["object"];
     let object = |kind: &str, name: &Value, uid: &Value, runtimes: &[&str]| {
@@ -137,7 +137,7 @@ fn names(pod: &Value, list: &str) -> Vec<String> {
     items.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Everything of `before` is in `after`, lists in the same order and with what is new behind them.
+/// Everything of `before` is in `after`, lists in the same order and with what is new after them.
 fn untouched(before: &Value, after: &Value, path: &str) {
     match (before, after) {
         (Value::Object(fields), Value::Object(_)) => {
@@ -209,7 +209,7 @@ async fn each_kind_of_pod(
 }
 
 #[tokio::test]
-async fn a_failed_look_up_is_a_denial_that_clients_understand() {
+async fn a_failed_look_up_is_a_denial_that_clients_retry() {
     let server = ApiServer::with_kruise().await;
     let review = changed(recorded("01"), Pod::Silent);
     populate(&server, &review, Cluster { sandbox: Some(&["csi"]), sandbox_set: Some(&["csi"]) });
@@ -230,9 +230,9 @@ async fn a_failed_look_up_is_a_denial_that_clients_understand() {
                 .contains("cannot look up the Sandbox default/code-interpreter-7x2kd"),
             "{status:#}"
         );
-        server.mend();
+        server.repair();
     }
-    // The SandboxSet's trouble is no "nothing" either.
+    // A failure to read the SandboxSet does not count as "nothing" either.
     server.delete(&json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
         "metadata": {"name": "code-interpreter-7x2kd", "namespace": "default"}}));
     server.fault(Fault::drop("/sandboxsets/"));
@@ -240,7 +240,7 @@ async fn a_failed_look_up_is_a_denial_that_clients_understand() {
 }
 
 #[tokio::test]
-async fn a_declared_runtime_that_is_not_configured_is_said() {
+async fn a_declared_runtime_that_is_not_configured_is_reported() {
     let server = ApiServer::with_kruise().await;
     let review = changed(recorded("01"), Pod::Silent);
     populate(&server, &review, Cluster { sandbox: Some(&["oss"]), sandbox_set: None });

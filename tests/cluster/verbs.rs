@@ -104,7 +104,7 @@ async fn an_api_server_that_cannot_be_reached_keeps_serve_from_being_ready() {
 }
 
 #[test]
-fn look_ups_without_a_cluster_say_what_to_set() {
+fn look_ups_without_a_cluster_say_which_flag_to_set() {
     let ran = run(&["dry-run", "-f", "testdata/cli/pod.yaml", "--region-id", "r", "--lookups", "on"]);
     ran.assert_code(2);
     assert!(ran.stderr.starts_with("error: no cluster available"), "{}", ran.stderr);

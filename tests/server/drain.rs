@@ -16,7 +16,7 @@ use sandbox_injector::server::Shutdown;
 use sandbox_injector::server::Stopped;
 use support::{
     LONG,
-    certificates::authority,
+    certificates::ca,
     client::{self, Client, Failure, connect, get, post, try_get},
     eventually,
     server::{Running, Setup},
@@ -55,7 +55,7 @@ async fn a_drain_under_load_fails_no_request() {
                         let signalled = *signalled.lock().unwrap();
                         assert!(signalled.is_none_or(|at| begun <= at) || answer.closes(), "{answer:?}");
                     }
-                    // Whoever comes after the drain finds nobody, and has sent nothing.
+                    // A client that comes after the drain finds no server, and has sent nothing.
                     Err(Failure::Connect(error)) => {
                         let over = signalled.lock().unwrap().is_some_and(|at| at.elapsed() >= drain);
                         assert!(over, "{error}");
@@ -83,7 +83,7 @@ async fn a_drain_under_load_fails_no_request() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_at_the_end_of_the_drain_is_answered_and_probes_too() {
+async fn requests_in_flight_at_the_end_of_the_drain_are_answered() {
     let mut server = Setup { drain: Duration::ZERO, ..Setup::default() }.start().await;
     let client = server.client();
     let waiting = tokio::spawn(async move { client.mutate("wait").await });
@@ -100,7 +100,7 @@ async fn what_is_in_flight_at_the_end_of_the_drain_is_answered_and_probes_too() 
 }
 
 #[tokio::test]
-async fn idle_connections_are_served_during_the_drain_and_bidden_goodbye_after_it() {
+async fn idle_connections_are_served_during_the_drain_and_closed_after_it() {
     let mut server = Setup { drain: Duration::from_secs(1), ..Setup::default() }.start().await;
     let request =
         "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
@@ -138,7 +138,7 @@ async fn head(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 }
 
 #[tokio::test]
-async fn who_never_finishes_is_cut_off() {
+async fn a_client_that_never_finishes_is_cut_off() {
     let limits = Limits { head: LONG, longest_timeout: Duration::from_millis(200), ..Limits::default() };
     let mut server = Setup { drain: Duration::ZERO, limits, ..Setup::default() }.start().await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn signals_of_the_process_count() {
+async fn signals_to_the_process_start_and_abort_the_drain() {
     let shutdown = Some(Shutdown::on_signals().unwrap());
     let mut server = Setup { shutdown, drain: Duration::from_secs(600), ..Setup::default() }.start().await;
     server.expect_ready(true).await;
@@ -225,13 +225,13 @@ impl Balancer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_restarted_one_after_the_other_fail_no_request() {
-    let authority = authority();
-    let replica = async |bind: SocketAddr, metrics_bind: SocketAddr, authority: &CertificateAndKey| {
+    let ca = ca();
+    let replica = async |bind: SocketAddr, metrics_bind: SocketAddr, ca: &CertificateAndKey| {
         let drain = Duration::from_secs(1);
-        Setup { drain, bind, metrics_bind, ..Setup::default() }.start_under(authority.clone()).await
+        Setup { drain, bind, metrics_bind, ..Setup::default() }.start_under(ca.clone()).await
     };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut replicas = [replica(any, any, &authority).await, replica(any, any, &authority).await];
+    let mut replicas = [replica(any, any, &ca).await, replica(any, any, &ca).await];
     let addresses = [0, 1].map(|number: usize| (replicas[number].https, replicas[number].http));
     let balancer = Balancer::start(addresses).await;
     balancer.expect_ready(0).await;
@@ -240,7 +240,7 @@ async fn two_replicas_restarted_one_after_the_other_fail_no_request() {
     let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut load = JoinSet::new();
     for _ in 0..CLIENTS {
-        let client = Client::new(balancer.address, client::config(&authority, None));
+        let client = Client::new(balancer.address, client::config(&ca, None));
         let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
         load.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
@@ -255,7 +255,7 @@ async fn two_replicas_restarted_one_after_the_other_fail_no_request() {
         eventually("load", async || (enough() > before + CLIENTS).then_some(())).await;
         replicas[number].trigger.fire();
         assert_eq!(stopped(&mut replicas[number]).await, Stopped::Drained);
-        replicas[number] = replica(addresses[number].0, addresses[number].1, &authority).await;
+        replicas[number] = replica(addresses[number].0, addresses[number].1, &ca).await;
         balancer.expect_ready(number).await;
     }
     stop.store(true, Ordering::Relaxed);

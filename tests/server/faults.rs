@@ -31,7 +31,7 @@ fn runtime(value: &str) -> String {
     json!({"mainContainer": {"env": [{"name": "VERSION", "value": value}]}}).to_string()
 }
 
-/// A review of a pod that asks for the runtime `a`.
+/// A review of a pod that requests the runtime `a`.
 fn asking() -> String {
     let mut review: Value = serde_json::from_str(&review("01-kruise-sandboxset-pod")).unwrap();
     review["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "a".into();
@@ -66,7 +66,7 @@ async fn serving_directory(directory: &Path) -> Process {
 }
 
 #[tokio::test]
-async fn a_directory_in_the_place_of_a_key_is_an_error_and_changes_nothing() {
+async fn a_directory_in_place_of_a_key_is_an_error_and_changes_nothing() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("a");
     fs::write(&file, runtime("0")).unwrap();
@@ -103,7 +103,7 @@ async fn an_emptied_directory_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_renamed_away_and_back_or_made_anew_is_followed() {
+async fn a_directory_that_is_renamed_or_recreated_is_followed() {
     let root = TempDir::new().unwrap();
     let (directory, aside) = (root.path().join("config"), root.path().join("aside"));
     fs::create_dir(&directory).unwrap();
@@ -113,7 +113,7 @@ async fn a_directory_that_is_renamed_away_and_back_or_made_anew_is_followed() {
     fs::rename(&directory, &aside).unwrap();
     expect_failure(&process, CONFIG_RELOADS, 0.0).await;
     assert!(gets(&process, "0").await);
-    // What happens to it meanwhile is none of our business.
+    // What happens to it meanwhile is out of scope.
     fs::write(aside.join("a"), runtime("1")).unwrap();
     fs::rename(&aside, &directory).unwrap();
     expect(&process, "1").await;
@@ -175,14 +175,14 @@ async fn files_that_vanish_while_they_are_read_are_read_again() {
 }
 
 #[tokio::test]
-async fn a_directory_in_the_place_of_the_client_authority_changes_nothing() {
-    let (directory, first) = (TempDir::new().unwrap(), certificates::authority());
+async fn a_directory_in_place_of_the_client_ca_changes_nothing() {
+    let (directory, first) = (TempDir::new().unwrap(), certificates::ca());
     let ca = directory.path().join("ca.crt");
     fs::write(&ca, &first.certificate).unwrap();
     let process = Process::start(&["--region-id", "r", "--client-ca", ca.to_str().unwrap()]).await;
-    let served = async |authority: &CertificateAndKey| {
-        let identity = certificates::client(authority, "kube-apiserver", &[], certificates::valid());
-        let client = Client::new(process.https, client::config(&process.authority, Some(&identity)));
+    let served = async |ca: &CertificateAndKey| {
+        let identity = certificates::client(ca, "kube-apiserver", &[], certificates::valid());
+        let client = Client::new(process.https, client::config(&process.ca, Some(&identity)));
         client.send(post("/mutate", asking())).await.is_ok_and(|answer| answer.status == 200)
     };
     assert!(served(&first).await);
@@ -197,17 +197,17 @@ async fn a_directory_in_the_place_of_the_client_authority_changes_nothing() {
     assert!(served(&first).await);
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
     fs::remove_dir(&ca).unwrap();
-    let next = certificates::authority();
+    let next = certificates::ca();
     fs::write(&ca, &next.certificate).unwrap();
-    eventually("the next authority", async || served(&next).await.then_some(())).await;
+    eventually("the next CA", async || served(&next).await.then_some(())).await;
     assert!(!served(&first).await);
 }
 
 #[tokio::test]
-async fn a_directory_in_the_place_of_the_certificate_changes_nothing() {
+async fn a_directory_in_place_of_the_certificate_changes_nothing() {
     let process = Process::start(&["--region-id", "r"]).await;
     let directory = process.certificate_directory();
-    let config = client::config(&process.authority, None);
+    let config = client::config(&process.ca, None);
     let shown = async || client::certificate(process.https, &config).await.unwrap();
     let before = shown().await;
     for name in ["tls.crt", "tls.key"] {
@@ -236,7 +236,7 @@ async fn a_directory_in_the_place_of_the_certificate_changes_nothing() {
         })
         .await;
     }
-    let next = certificates::serving(&process.authority);
+    let next = certificates::serving(&process.ca);
     let expected = certificates::der(&next.certificate).remove(0);
     for (name, text) in [("tls.crt", &next.certificate), ("tls.key", &next.key)] {
         fs::write(directory.join("..data").join(name), text).unwrap();
@@ -309,13 +309,13 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_was_stopped_goes_on_where_it_was() {
+async fn a_stopped_process_resumes_where_it_was() {
     let process = Process::start(&["--region-id", "cn-hangzhou"]).await;
     let load = Load::start(&[process.client()]);
     for pause in [1, 50, 500] {
         load.more(100).await;
         signal(&process, "-STOP");
-        // Whoever connects meanwhile is taken by the kernel, and waits.
+        // The kernel accepts a client that connects meanwhile, and lets it wait.
         let waiting = process.client();
         let waiting = tokio::spawn(async move { waiting.mutate(review("01-kruise-sandboxset-pod")).await });
         sleep(Duration::from_millis(pause)).await;
@@ -333,7 +333,7 @@ async fn a_process_that_was_stopped_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_killed_takes_no_review_along() {
+async fn a_killed_replica_loses_no_review() {
     let arguments = ["--region-id", "cn-hangzhou"];
     let (one, other) = (Process::start(&arguments).await, Process::start(&arguments).await);
     let load = Load::start(&[one.client(), other.client()]);

@@ -44,7 +44,7 @@ async fn connections_are_kept_and_counted() {
 #[case::other_type("POST", "/mutate", &[("content-type", "application/yaml")], 415)]
 #[case::gzip("POST", "/mutate", &[("content-type", "application/json"), ("content-encoding", "gzip")], 415)]
 #[tokio::test]
-async fn what_is_no_review_is_refused_in_one_line(
+async fn a_body_that_is_not_a_review_is_rejected_in_one_line(
     #[case] method: &str,
     #[case] path: &str,
     #[case] headers: &[(&str, &str)],
@@ -62,7 +62,7 @@ async fn what_is_no_review_is_refused_in_one_line(
 }
 
 #[tokio::test]
-async fn the_charset_of_json_is_no_reason_to_refuse_it() {
+async fn a_charset_in_the_content_type_is_accepted() {
     let server = Setup::default().start().await;
     let mut request = post("/mutate?timeout=10s", "{}");
     request.headers_mut().insert("content-type", "application/json; charset=utf-8".parse().unwrap());
@@ -70,7 +70,7 @@ async fn the_charset_of_json_is_no_reason_to_refuse_it() {
 }
 
 #[tokio::test]
-async fn the_deadline_is_the_api_servers_less_a_margin() {
+async fn the_deadline_is_the_api_servers_minus_a_margin() {
     let server = Setup::default().start().await;
     let client = server.client();
     for (query, most) in [("?timeout=5s", 4_500), ("?timeout=500ms", 450), ("", 9_500), ("?timeout=x", 9_500)]
@@ -82,7 +82,7 @@ async fn the_deadline_is_the_api_servers_less_a_margin() {
 }
 
 #[tokio::test]
-async fn a_panic_is_one_requests_own() {
+async fn a_panic_fails_only_its_request() {
     let server = Setup::default().start().await;
     let client = server.client();
     let answer = client.mutate("panic").await;
@@ -98,7 +98,7 @@ async fn a_panic_is_one_requests_own() {
 }
 
 #[tokio::test]
-async fn probes_say_what_is_the_matter() {
+async fn probes_report_the_reason() {
     let server = Setup::default().start().await;
     assert_eq!(get(server.http, "/livez").await.status, StatusCode::OK);
     assert_eq!(server.expect_ready(true).await, "ok\n");
@@ -143,7 +143,7 @@ async fn metrics_are_valid_text_with_every_family() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_one_line_that_says_what_to_do() {
+async fn a_port_in_use_is_reported_in_one_line_with_a_fix() {
     let server = Setup::default().start().await;
     let options = Options {
         bind: server.https,

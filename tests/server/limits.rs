@@ -88,7 +88,7 @@ fn request(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_dripped_handshake_is_cut_off_and_harms_nobody() {
+async fn a_slow_handshake_is_cut_off_without_affecting_others() {
     let server = start(|limits| limits.handshake = SOON).await;
     let stream = TcpStream::connect(server.https).await.unwrap();
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
@@ -98,7 +98,7 @@ async fn a_dripped_handshake_is_cut_off_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_dripped_head_is_cut_off_and_harms_nobody() {
+async fn a_slow_head_is_cut_off_without_affecting_others() {
     let server = start(|limits| limits.head = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     // Also when the connection has served before.
@@ -111,7 +111,7 @@ async fn a_dripped_head_is_cut_off_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_dripped_body_is_told_408_and_cut_off() {
+async fn a_slow_body_is_answered_with_408_and_cut_off() {
     let server = start(|limits| limits.body_time = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     stream.write_all(format!("{HEAD}content-length: 1000000\r\n\r\n").as_bytes()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_dripped_body_is_told_408_and_cut_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_take_its_answer_is_cut_off() {
+async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let server = start(|limits| limits.write = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     // More than the buffers between us hold.
@@ -132,7 +132,7 @@ async fn a_client_that_does_not_take_its_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn idling_is_no_dripping() {
+async fn an_idle_connection_does_not_count_as_slow() {
     let server = start(|limits| (limits.head, limits.write) = (SOON / 3, SOON / 3)).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     for _ in 0..3 {
@@ -144,7 +144,7 @@ async fn idling_is_no_dripping() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_with_a_goodbye() {
+async fn an_idle_connection_is_closed_cleanly() {
     let server = start(|limits| limits.idle = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     stream.write_all(request("{}").as_bytes()).await.unwrap();
@@ -163,7 +163,7 @@ async fn a_slow_answer_is_abandoned_when_the_api_server_gives_up() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_request_along() {
+async fn a_request_ends_when_its_client_disconnects() {
     let server = start(|_| {}).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     stream.write_all(request("wait").as_bytes()).await.unwrap();
@@ -174,7 +174,7 @@ async fn a_client_that_leaves_takes_its_request_along() {
 }
 
 #[tokio::test]
-async fn bodies_of_seven_mebibytes_pass() {
+async fn bodies_of_seven_mebibytes_are_accepted() {
     let server = start(|_| {}).await;
     let mut body = b"length".to_vec();
     body.resize(7 * MIB, b' ');
@@ -184,7 +184,7 @@ async fn bodies_of_seven_mebibytes_pass() {
 }
 
 #[tokio::test]
-async fn a_larger_body_is_refused_on_its_announcement() {
+async fn a_larger_body_is_rejected_by_its_content_length() {
     let server = start(|_| {}).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     // Nothing of the body is sent.
@@ -196,7 +196,7 @@ async fn a_larger_body_is_refused_on_its_announcement() {
 }
 
 #[tokio::test]
-async fn a_larger_body_without_an_announcement_is_refused_once_it_is_too_large() {
+async fn a_larger_body_of_unknown_length_is_rejected_at_the_limit() {
     let server = start(|_| {}).await;
     let mut body = b"length".to_vec();
     body.resize(7 * MIB + 1, b' ');
@@ -249,7 +249,7 @@ async fn send_chunked(server: &Running, body: Vec<u8>) -> Answer {
 }
 
 #[tokio::test]
-async fn too_large_a_head_is_refused() {
+async fn an_oversized_head_is_rejected() {
     let server = start(|_| {}).await;
     let mut request = post("/mutate", "{}");
     request.headers_mut().insert("x-large", "x".repeat(32 << 10).parse().unwrap());
@@ -258,7 +258,7 @@ async fn too_large_a_head_is_refused() {
 }
 
 #[tokio::test]
-async fn requests_that_hold_too_much_together_are_told_503_and_to_come_again() {
+async fn requests_that_exceed_the_memory_limit_together_get_503_and_retry_after() {
     let server = start(|limits| (limits.body, limits.in_flight) = (1000, 1000)).await;
     let (first, second) = (server.client(), server.client());
     let waiting = tokio::spawn(async move { first.mutate(format!("wait{}", " ".repeat(600))).await });
@@ -283,7 +283,7 @@ fn assert_overloaded(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn what_is_announced_but_not_sent_takes_no_room() {
+async fn a_body_that_is_announced_but_not_sent_reserves_no_memory() {
     let server = start(|limits| (limits.body, limits.in_flight) = (1000, 1000)).await;
     let config = server.config();
     let mut idle = Vec::new();
@@ -297,7 +297,7 @@ async fn what_is_announced_but_not_sent_takes_no_room() {
 }
 
 #[tokio::test]
-async fn beyond_the_connections_that_are_busy_others_are_told_503_or_closed() {
+async fn connections_beyond_the_limit_get_503_or_are_closed() {
     let server = start(|limits| (limits.connections, limits.spare_connections) = (2, 1)).await;
     let busy = [server.client(), server.client()];
     let busy = busy.map(|client| tokio::spawn(async move { client.mutate("wait").await }));

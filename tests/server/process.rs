@@ -17,7 +17,7 @@ use sandbox_injector::telemetry;
 use sandbox_injector::telemetry::LogFormat;
 use sandbox_injector::tls::Identity;
 use support::{
-    certificates::{authority, serving},
+    certificates::{ca, serving},
     client::{self, Client, get, post},
     eventually,
     server::{ASKED_PANIC, Setup},
@@ -52,7 +52,7 @@ async fn process() {
 struct Process {
     directory: TempDir,
     child: Child,
-    authority: CertificateAndKey,
+    ca: CertificateAndKey,
     https: SocketAddr,
     http: SocketAddr,
 }
@@ -60,8 +60,8 @@ struct Process {
 impl Process {
     /// Starts it with a limit on open files.
     async fn start(format: &str, open_files: usize) -> Self {
-        let (directory, authority) = (TempDir::new().unwrap(), authority());
-        let pair = serving(&authority);
+        let (directory, ca) = (TempDir::new().unwrap(), ca());
+        let pair = serving(&ca);
         fs::write(directory.path().join("tls.crt"), pair.certificate).unwrap();
         fs::write(directory.path().join("tls.key"), pair.key).unwrap();
         let child = Command::new("sh")
@@ -79,11 +79,11 @@ impl Process {
             eventually("the addresses", async || fs::read_to_string(directory.path().join("addresses")).ok())
                 .await;
         let (https, http) = addresses.split_once(' ').unwrap();
-        Self { child, authority, https: https.parse().unwrap(), http: http.parse().unwrap(), directory }
+        Self { child, ca, https: https.parse().unwrap(), http: http.parse().unwrap(), directory }
     }
 
     fn client(&self) -> Client {
-        Client::new(self.https, client::config(&self.authority, None))
+        Client::new(self.https, client::config(&self.ca, None))
     }
 
     fn log(&self) -> String {
@@ -108,7 +108,7 @@ impl Drop for Process {
 #[case::text("text")]
 #[case::json("json")]
 #[tokio::test]
-async fn the_log_is_lines_that_keep_what_a_panic_says_to_themselves(#[case] format: &str) {
+async fn the_log_consists_of_lines_and_withholds_panic_messages(#[case] format: &str) {
     let mut process = Process::start(format, 1024).await;
     let client = process.client();
     assert_eq!(client.mutate("panic").await.status, 500);
@@ -134,7 +134,7 @@ async fn the_log_is_lines_that_keep_what_a_panic_says_to_themselves(#[case] form
 }
 
 #[tokio::test]
-async fn without_descriptors_it_says_so_once_and_serves_again_when_there_are_some() {
+async fn running_out_of_descriptors_is_logged_once_and_recovers() {
     let process = Process::start("text", 64).await;
     let client = process.client();
     assert_eq!(client.mutate("{}").await.status, 200);

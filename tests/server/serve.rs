@@ -16,7 +16,7 @@ fn runtime(value: &str) -> String {
     json!({"mainContainer": {"env": [{"name": "VERSION", "value": value}]}}).to_string()
 }
 
-/// A review of a pod that asks for `runtime`, with `change` made to it.
+/// A review of a pod that requests `runtime`, with `change` made to it.
 fn asking_for(runtime: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut review: Value = serde_json::from_str(&review("01-kruise-sandboxset-pod")).unwrap();
     review["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = runtime.into();
@@ -89,7 +89,7 @@ async fn recorded_reviews_are_answered() {
 }
 
 #[tokio::test]
-async fn a_mounted_configuration_is_followed_however_often_it_changes() {
+async fn a_mounted_configuration_is_followed_through_every_change() {
     let directory = TempDir::new().unwrap();
     let mut volume = Volume::new(directory.path(), &[("a", &runtime("0"))]);
     let process = Process::start(&["--config-dir", directory.path().to_str().unwrap()]).await;
@@ -128,7 +128,7 @@ async fn a_mounted_configuration_is_followed_however_often_it_changes() {
 }
 
 #[tokio::test]
-async fn files_written_in_place_or_renamed_over_are_seen() {
+async fn files_written_in_place_or_renamed_over_are_reloaded() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("a.json");
     fs::write(&file, runtime("0")).unwrap();
@@ -154,7 +154,7 @@ async fn files_written_in_place_or_renamed_over_are_seen() {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_at_start_is_waited_for() {
+async fn serve_waits_while_the_first_configuration_is_invalid() {
     let directory = TempDir::new().unwrap();
     let mut volume = Volume::new(directory.path(), &[("a", "{")]);
     let process = Process::start(&["--config-dir", directory.path().to_str().unwrap()]).await;
@@ -173,7 +173,7 @@ async fn a_bad_configuration_at_start_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_a_pod_holds_is_said_nowhere() {
+async fn the_contents_of_pods_are_never_logged() {
     const SECRET: &str = "hunter2-s3cr3t";
     let leaky = |object: &mut Value| {
         object["spec"]["containers"][0]["env"] =
@@ -255,7 +255,7 @@ async fn what_a_pod_holds_is_said_nowhere() {
 
 #[tokio::test]
 #[allow(clippy::await_holding_lock, reason = "holding it is what the test is about")]
-async fn a_log_that_nobody_reads_holds_up_no_pod() {
+async fn a_stalled_log_reader_delays_no_pod() {
     const REVIEWS: usize = 1000;
     let process = Process::start(&["--region-id", "r"]).await;
     let client = process.client();

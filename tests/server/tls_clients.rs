@@ -1,4 +1,4 @@
-//! Client certificates: who is served and who is not.
+//! Client certificates: which clients are accepted and which are not.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use rustls::version::{TLS12, TLS13};
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::tls::ClientAuth;
 use support::{
-    certificates::{authority, client as client_certificate, early, expired, valid},
+    certificates::{ca, client as client_certificate, early, expired, valid},
     client::{self, Client, post},
     eventually,
     kubelet::Volume,
@@ -27,7 +27,7 @@ async fn start(file: PathBuf, names: &[&str]) -> Running {
 async fn served_by(server: &Running, identity: Option<&CertificateAndKey>) -> [bool; 2] {
     let mut answers = [false; 2];
     for (version, answer) in [&TLS12, &TLS13].into_iter().zip(&mut answers) {
-        let config = client::config_for(&server.authority, identity, &[version]);
+        let config = client::config_for(&server.ca, identity, &[version]);
         let client = Client::new(server.https, config);
         *answer = client.send(post("/mutate", "{}")).await.is_ok_and(|answer| answer.status == 200);
     }
@@ -48,45 +48,48 @@ async fn served(server: &Running, identity: Option<&CertificateAndKey>) -> bool 
 #[case::no_name(Some(("", &[][..])), false)]
 #[case::no_certificate(None, false)]
 #[tokio::test]
-async fn only_the_right_name_is_served(#[case] names: Option<(&str, &[&str])>, #[case] expected: bool) {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
+async fn only_a_client_certificate_with_the_right_name_is_accepted(
+    #[case] names: Option<(&str, &[&str])>,
+    #[case] expected: bool,
+) {
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
     let file = dir.path().join("ca.crt");
-    fs::write(&file, &authority.certificate).unwrap();
+    fs::write(&file, &ca.certificate).unwrap();
     let server = start(file, &["front-proxy", APISERVER]).await;
-    let identity = names.map(|(common, dns)| client_certificate(&authority, common, dns, valid()));
+    let identity = names.map(|(common, dns)| client_certificate(&ca, common, dns, valid()));
     assert_eq!(served(&server, identity.as_ref()).await, expected);
 }
 
 #[tokio::test]
-async fn another_authority_and_certificates_not_valid_now_are_refused_and_others_stay_served() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
+async fn certificates_of_another_ca_or_outside_their_validity_are_rejected() {
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
     let file = dir.path().join("ca.crt");
-    fs::write(&file, &authority.certificate).unwrap();
+    fs::write(&file, &ca.certificate).unwrap();
     let server = start(file, &[]).await;
-    let right = client_certificate(&authority, "anybody", &[], valid());
+    let right = client_certificate(&ca, "anybody", &[], valid());
     assert!(served(&server, Some(&right)).await);
     // Of the same name, so that only the signature tells.
-    let forged = client_certificate(&support::certificates::authority(), "anybody", &[], valid());
+    let forged = client_certificate(&support::certificates::ca(), "anybody", &[], valid());
     assert!(!served(&server, Some(&forged)).await);
     for validity in [expired(), early()] {
-        assert!(!served(&server, Some(&client_certificate(&authority, "anybody", &[], validity))).await);
+        assert!(!served(&server, Some(&client_certificate(&ca, "anybody", &[], validity))).await);
     }
-    // A serving certificate is no client's.
-    assert!(!served(&server, Some(&support::certificates::serving(&authority))).await);
+    // A serving certificate is not a client certificate.
+    assert!(!served(&server, Some(&support::certificates::serving(&ca))).await);
     assert!(served(&server, Some(&right)).await);
 }
 
 #[tokio::test]
-async fn a_rotated_authority_is_picked_up_and_a_broken_one_is_not() {
-    let (dir, old, new) = (TempDir::new().unwrap(), authority(), authority());
+async fn a_rotated_ca_is_loaded_and_a_broken_one_is_not() {
+    let (dir, old, new) = (TempDir::new().unwrap(), ca(), ca());
     let mut volume = Volume::new(dir.path(), &[("ca.crt", &old.certificate)]);
     let server = start(dir.path().join("ca.crt"), &[APISERVER]).await;
     let before = client_certificate(&old, APISERVER, &[], valid());
     let after = client_certificate(&new, APISERVER, &[], valid());
-    let kept = Client::new(server.https, client::config(&server.authority, Some(&before)));
+    let kept = Client::new(server.https, client::config(&server.ca, Some(&before)));
     kept.mutate("{}").await;
     let waiting = async |identity: &CertificateAndKey, expected: bool| {
-        let wait = eventually("the authority", async || {
+        let wait = eventually("the CA", async || {
             (served_by(&server, Some(identity)).await == [expected; 2]).then_some(())
         });
         timeout(Duration::from_secs(5), wait).await.unwrap();
@@ -106,16 +109,16 @@ async fn a_rotated_authority_is_picked_up_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn without_an_authority_nobody_is_served_and_readiness_says_why() {
+async fn without_a_client_ca_no_client_is_accepted_and_readiness_says_why() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("ca.crt");
     let server = start(file.clone(), &[]).await;
     let why = server.expect_ready(false).await;
     assert!(why.starts_with("client-ca: ") && why.contains("--client-ca"), "{why}");
-    let authority = authority();
-    let identity = client_certificate(&authority, "anybody", &[], valid());
+    let ca = ca();
+    let identity = client_certificate(&ca, "anybody", &[], valid());
     assert!(!served(&server, Some(&identity)).await);
-    fs::write(&file, &authority.certificate).unwrap();
+    fs::write(&file, &ca.certificate).unwrap();
     server.expect_ready(true).await;
     assert!(served(&server, Some(&identity)).await);
 }

@@ -22,7 +22,7 @@ use rustls::{
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::tls::Identity;
 use support::{
-    certificates::{authority, der, early, expired, serving, serving_for_key, serving_valid},
+    certificates::{ca, der, early, expired, serving, serving_for_key, serving_valid},
     client::{self, Client},
     eventually,
     kubelet::Volume,
@@ -45,9 +45,9 @@ fn files(pair: &CertificateAndKey) -> [(&'static str, &str); 2] {
     [("tls.crt", &pair.certificate), ("tls.key", &pair.key)]
 }
 
-async fn start(directory: &Path, authority: &CertificateAndKey) -> Running {
+async fn start(directory: &Path, ca: &CertificateAndKey) -> Running {
     let identity = Some(Identity::Directory(directory.to_owned()));
-    Setup { identity, ..Setup::default() }.start_under(authority.clone()).await
+    Setup { identity, ..Setup::default() }.start_under(ca.clone()).await
 }
 
 /// Waits until new handshakes show a certificate.
@@ -66,9 +66,9 @@ async fn served(server: &Running) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_rotations_under_load_fail_no_request() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let mut volume = Volume::new(dir.path(), &files(&serving(&authority)));
-    let server = start(dir.path(), &authority).await;
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let mut volume = Volume::new(dir.path(), &files(&serving(&ca)));
+    let server = start(dir.path(), &ca).await;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut load = Vec::new();
     for number in 0..8 {
@@ -86,7 +86,7 @@ async fn five_rotations_under_load_fail_no_request() {
     }
     for _ in 0..5 {
         let before = sent.load(Ordering::Relaxed);
-        let pair = serving(&authority);
+        let pair = serving(&ca);
         volume.write(&files(&pair));
         expect_certificate(&server, &pair).await;
         eventually("requests between rotations", async || {
@@ -104,13 +104,13 @@ async fn five_rotations_under_load_fail_no_request() {
 }
 
 #[tokio::test]
-async fn a_connection_outlives_the_certificate_it_was_opened_with() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let mut volume = Volume::new(dir.path(), &files(&serving(&authority)));
-    let server = start(dir.path(), &authority).await;
+async fn a_connection_outlives_its_certificate() {
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let mut volume = Volume::new(dir.path(), &files(&serving(&ca)));
+    let server = start(dir.path(), &ca).await;
     let client = server.client();
     client.mutate("{}").await;
-    let pair = serving(&authority);
+    let pair = serving(&ca);
     volume.write(&files(&pair));
     expect_certificate(&server, &pair).await;
     client.mutate("{}").await;
@@ -124,26 +124,26 @@ async fn a_connection_outlives_the_certificate_it_was_opened_with() {
 #[case::key_for_certificate(|good: &CertificateAndKey, _: &CertificateAndKey| (good.key.clone(), good.key.clone()))]
 #[case::cut_off(|good: &CertificateAndKey, _: &CertificateAndKey| (good.certificate[..200].to_owned(), good.key.clone()))]
 #[case::garbage(|good: &CertificateAndKey, _: &CertificateAndKey| (good.certificate.replace('M', "Q"), good.key.clone()))]
-#[case::expired(|_: &CertificateAndKey, _: &CertificateAndKey| pair_of(serving_valid(&authority(), expired())))]
-#[case::early(|_: &CertificateAndKey, _: &CertificateAndKey| pair_of(serving_valid(&authority(), early())))]
+#[case::expired(|_: &CertificateAndKey, _: &CertificateAndKey| pair_of(serving_valid(&ca(), expired())))]
+#[case::early(|_: &CertificateAndKey, _: &CertificateAndKey| pair_of(serving_valid(&ca(), early())))]
 #[tokio::test]
-async fn a_pair_that_is_no_good_leaves_the_last_one_in_use(
+async fn an_invalid_pair_leaves_the_last_one_in_use(
     #[case] spoil: fn(&CertificateAndKey, &CertificateAndKey) -> (String, String),
 ) {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let good = serving(&authority);
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let good = serving(&ca);
     let mut volume = Volume::new(dir.path(), &files(&good));
-    let server = start(dir.path(), &authority).await;
+    let server = start(dir.path(), &ca).await;
     let not_after = server.scrape().await.value(NOT_AFTER, &[]);
 
-    let (certificate, key) = spoil(&serving(&authority), &serving(&authority));
+    let (certificate, key) = spoil(&serving(&ca), &serving(&ca));
     volume.write(&files(&CertificateAndKey { certificate, key }));
     server.expect_metric(RELOADS, FAILURE, 1.0).await;
     expect_certificate(&server, &good).await;
     server.expect_ready(true).await;
     assert_eq!(server.scrape().await.value(NOT_AFTER, &[]), not_after);
 
-    let better = serving(&authority);
+    let better = serving(&ca);
     volume.write(&files(&better));
     expect_certificate(&server, &better).await;
     server.expect_metric(RELOADS, SUCCESS, 2.0).await;
@@ -156,31 +156,31 @@ fn pair_of(pair: CertificateAndKey) -> (String, String) {
 
 #[tokio::test]
 async fn a_vanished_directory_leaves_the_last_pair_in_use_until_it_is_back() {
-    let (root, authority) = (TempDir::new().unwrap(), authority());
+    let (root, ca) = (TempDir::new().unwrap(), ca());
     let dir = root.path().join("certs");
-    let good = serving(&authority);
+    let good = serving(&ca);
     Volume::new(&dir, &files(&good));
-    let server = start(&dir, &authority).await;
+    let server = start(&dir, &ca).await;
     fs::remove_dir_all(&dir).unwrap();
     server.expect_metric(RELOADS, FAILURE, 1.0).await;
     expect_certificate(&server, &good).await;
-    let better = serving(&authority);
+    let better = serving(&ca);
     Volume::new(&dir, &files(&better));
     expect_certificate(&server, &better).await;
 }
 
 #[tokio::test]
-async fn without_a_certificate_it_is_up_but_not_ready_and_says_why_until_there_is_one() {
-    let (root, authority) = (TempDir::new().unwrap(), authority());
+async fn without_a_certificate_the_server_is_up_but_not_ready() {
+    let (root, ca) = (TempDir::new().unwrap(), ca());
     let dir = root.path().join("certs");
-    let server = start(&dir, &authority).await;
+    let server = start(&dir, &ca).await;
     let why = server.expect_ready(false).await;
     assert!(
         why.starts_with("certificate: ") && why.contains("tls.crt") && why.contains("--tls-cert-dir"),
         "{why}"
     );
     assert!(!served(&server).await);
-    let pair = serving(&authority);
+    let pair = serving(&ca);
     Volume::new(&dir, &files(&pair));
     expect_certificate(&server, &pair).await;
     server.expect_ready(true).await;
@@ -188,15 +188,15 @@ async fn without_a_certificate_it_is_up_but_not_ready_and_says_why_until_there_i
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_better_than_none_and_gives_way_to_any() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let over = serving_valid(&authority, expired());
+async fn an_expired_certificate_is_served_until_another_one_is_there() {
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let over = serving_valid(&ca, expired());
     let mut volume = Volume::new(dir.path(), &files(&over));
-    let server = start(dir.path(), &authority).await;
+    let server = start(dir.path(), &ca).await;
     server.expect_ready(true).await;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!(server.scrape().await.value(NOT_AFTER, &[]) < now);
-    let pair = serving(&authority);
+    let pair = serving(&ca);
     volume.write(&files(&pair));
     expect_certificate(&server, &pair).await;
     let scrape = server.scrape().await;
@@ -204,14 +204,14 @@ async fn an_expired_certificate_is_better_than_none_and_gives_way_to_any() {
 }
 
 #[tokio::test]
-async fn files_written_in_place_one_after_the_other_are_taken_without_a_complaint() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    for (name, contents) in files(&serving(&authority)) {
+async fn files_written_in_place_one_by_one_are_loaded_without_a_warning() {
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    for (name, contents) in files(&serving(&ca)) {
         fs::write(dir.path().join(name), contents).unwrap();
     }
-    let server = start(dir.path(), &authority).await;
+    let server = start(dir.path(), &ca).await;
     for _ in 0..3 {
-        let pair = serving(&authority);
+        let pair = serving(&ca);
         for (name, contents) in files(&pair) {
             fs::write(dir.path().join(name), contents).unwrap();
         }
@@ -272,27 +272,27 @@ async fn every_kind_of_key_is_served_in_both_versions(
     #[case] key: KeyPair,
     #[case] write: fn(&KeyPair) -> String,
 ) {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let pair = CertificateAndKey { certificate: serving_for_key(&authority, &key), key: write(&key) };
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let pair = CertificateAndKey { certificate: serving_for_key(&ca, &key), key: write(&key) };
     Volume::new(dir.path(), &files(&pair));
-    let server = start(dir.path(), &authority).await;
+    let server = start(dir.path(), &ca).await;
     server.expect_ready(true).await;
     for version in [&TLS12, &TLS13] {
-        let config = client::config_for(&authority, None, &[version]);
+        let config = client::config_for(&ca, None, &[version]);
         assert_eq!(Client::new(server.https, config).mutate("{}").await.status, 200, "{version:?}");
     }
 }
 
 #[tokio::test]
-async fn a_chain_is_sent_whole_and_in_order() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let pair = serving(&authority);
+async fn a_chain_is_sent_complete_and_in_order() {
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let pair = serving(&ca);
     let chain = CertificateAndKey {
-        certificate: format!("a comment\n{}{}", pair.certificate, authority.certificate),
+        certificate: format!("a comment\n{}{}", pair.certificate, ca.certificate),
         key: pair.key,
     };
     Volume::new(dir.path(), &files(&chain));
-    let server = start(dir.path(), &authority).await;
+    let server = start(dir.path(), &ca).await;
     let stream = client::connect(server.https, &server.config()).await.unwrap();
     assert_eq!(stream.get_ref().1.peer_certificates().unwrap(), der(&chain.certificate));
 }
@@ -313,11 +313,11 @@ async fn each_connection_is_http_1_1_by_a_full_handshake() {
 
 #[tokio::test]
 async fn a_reload_is_seen_well_before_the_slow_look() {
-    let (dir, authority) = (TempDir::new().unwrap(), authority());
-    let mut volume = Volume::new(dir.path(), &files(&serving(&authority)));
-    let server = start(dir.path(), &authority).await;
+    let (dir, ca) = (TempDir::new().unwrap(), ca());
+    let mut volume = Volume::new(dir.path(), &files(&serving(&ca)));
+    let server = start(dir.path(), &ca).await;
     let begun = Instant::now();
-    let pair = serving(&authority);
+    let pair = serving(&ca);
     volume.write(&files(&pair));
     expect_certificate(&server, &pair).await;
     assert!(begun.elapsed() < NOTIFIED);

@@ -74,11 +74,11 @@ fn the_page_has_a_section_for_every_code_and_no_other() {
 }
 
 #[test]
-fn every_example_of_the_page_is_found_and_its_mend_is_not() {
+fn every_example_of_the_page_is_found_and_its_fix_is_not() {
     let sections = sections();
     for code in Code::ALL {
         let Section { examples, .. } = &sections[code.as_str()];
-        let [bad, mended] = examples.as_slice() else { panic!("{code}: {} examples", examples.len()) };
+        let [bad, fixed] = examples.as_slice() else { panic!("{code}: {} examples", examples.len()) };
         let region = if *code == Code::NoRegion { None } else { region() };
         let found = |entries: &Entries| check(entries, region.as_ref()).findings;
         let of_code = |findings: Vec<Finding>| {
@@ -88,9 +88,9 @@ fn every_example_of_the_page_is_found_and_its_mend_is_not() {
         assert_eq!(triggered.len(), 1, "{code}: {:?}", found(bad));
         assert_eq!(triggered[0].severity, code.severity(), "{code}");
         assert!(!triggered[0].message.is_empty() && !triggered[0].message.contains('\n'), "{code}");
-        assert_eq!(of_code(found(mended)), [], "{code}");
-        let errors = found(mended).into_iter().filter(|finding| finding.severity == Severity::Error);
-        assert_eq!(errors.collect::<Vec<_>>(), [], "{code}: what is mended can be used");
+        assert_eq!(of_code(found(fixed)), [], "{code}");
+        let errors = found(fixed).into_iter().filter(|finding| finding.severity == Severity::Error);
+        assert_eq!(errors.collect::<Vec<_>>(), [], "{code}: what is fixed can be used");
     }
 }
 
@@ -400,7 +400,7 @@ fn a_near_miss_is_none(#[case] code: &str, #[case] path: &str, #[case] hit: &str
 }
 
 #[test]
-fn without_a_region_the_placeholder_is_found_wherever_it_is() {
+fn without_a_region_every_placeholder_is_found() {
     let entries = vec![(
         "a".to_owned(),
         r#"{"labels": {"r": "<region-id>"}, "volume": [{"name": "v", "hostPath": {"path": "/<region-id>"}}]}"#
@@ -472,7 +472,7 @@ fn the_default_configuration_has_no_errors_and_exactly_these_warnings(#[case] re
 }
 
 #[test]
-fn a_large_configuration_is_checked_in_passing() {
+fn a_large_configuration_is_checked_quickly() {
     let variables: Vec<String> = (0..20_000).map(|n| format!(r#"{{"name":"V{n}"}}"#)).collect();
     let text = format!(r#"{{"mainContainer":{{"env":[{}]}}}}"#, variables.join(","));
     let entries: Entries = ["a", "b"].map(|key| (key.to_owned(), text.clone())).into();

@@ -360,7 +360,7 @@ fn every_shared_configuration_is_used_by_several_cases() {
 
 /// Each is told once, and none of them stops a load.
 #[test]
-fn fields_of_a_newer_kubernetes_are_warned_of() {
+fn fields_of_a_newer_kubernetes_cause_warnings() {
     let config = Case::named("pod/unknown-fields").config();
     let told: Vec<(Code, &str)> = config
         .warnings()

@@ -133,7 +133,7 @@ fn chained(hook: &str, injected: &[String], pods: &[String]) -> Vec<String> {
     command.as_array().unwrap().iter().map(Value::as_str).map(|word| word.unwrap().to_owned()).collect()
 }
 
-/// The same command in every shell that may be behind its name here.
+/// The same command in every shell that its name may stand for here.
 fn in_shells(argv: &[String]) -> Vec<Vec<String>> {
     let mut all = vec![argv.to_vec()];
     if argv[0] == "sh" {
@@ -187,7 +187,7 @@ fn forms() -> Vec<Vec<String>> {
 }
 
 #[rstest]
-fn both_run_in_order_with_their_arguments_unchanged(#[values("postStart", "preStop")] hook: &str) {
+fn both_commands_run_in_order_with_their_arguments_unchanged(#[values("postStart", "preStop")] hook: &str) {
     for injected in forms() {
         let stubs = Stubs::new();
         let ran = stubs.run(&injected, [0, 0]);
@@ -204,7 +204,7 @@ fn both_run_in_order_with_their_arguments_unchanged(#[values("postStart", "preSt
 }
 
 #[rstest]
-fn it_fails_when_either_fails(#[values("postStart", "preStop")] hook: &str) {
+fn the_hook_fails_if_either_command_fails(#[values("postStart", "preStop")] hook: &str) {
     for statuses in [[0, 0], [3, 0], [0, 4], [3, 4], [255, 1]] {
         for injected in [words(&["bash", "-c", "injected now"]), words(&["injected", "now"])] {
             check(hook, &injected, &words(&["pods", "now"]), statuses);

@@ -96,7 +96,7 @@ fn assert_forbidden(response: &Value, flag: &str) {
 }
 
 #[test]
-fn pods_of_the_systems_controllers_pass_and_a_tenants_own_are_refused() {
+fn pods_of_the_controllers_pass_and_pods_of_tenants_are_denied() {
     let settings = settings(Vec::new(), shipped_creators());
     for (path, review) in reviews() {
         let review = asking(review, "agent-runtime,csi");
@@ -112,7 +112,7 @@ fn pods_of_the_systems_controllers_pass_and_a_tenants_own_are_refused() {
 }
 
 #[test]
-fn a_runtime_that_is_not_privileged_is_anybodys() {
+fn anyone_may_use_a_runtime_that_is_not_privileged() {
     let settings = settings(patterns(&["nowhere"]), shipped_creators());
     for (path, review) in reviews() {
         let review = created_by(asking(review, "agent-runtime"), TENANTS[0]);
@@ -146,7 +146,7 @@ fn each_flag_that_is_set_must_match() {
 }
 
 #[test]
-fn reporting_alone_neither_patches_nor_denies() {
+fn report_only_neither_patches_nor_denies_recorded_reviews() {
     let (_, review) = reviews().remove(0);
     let reporting = Settings { report_only: true, ..settings(Vec::new(), shipped_creators()) };
     let injected = response(&asking(review.clone(), "csi"), &reporting);

@@ -105,7 +105,7 @@ fn world() -> impl Strategy<Value = World> {
         .prop_map(|((setup, pod), keep)| World::new(setup, pod, keep))
 }
 
-/// Everything that `before` says is still in `after`, in its place; lists only grow behind what they had.
+/// Everything that `before` says is still in `after`, in its place; lists only grow at their end.
 fn lost(before: &Value, after: &Value, path: &str, out: &mut Vec<String>) {
     let hook =
         path.contains("/lifecycle/") && path.rsplit('/').next().is_some_and(|last| last.starts_with('p'));
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_the_pod_had_is_lost(world in world()) {
+    fn nothing_of_the_pod_is_lost(world in world()) {
         if let Some(after) = world.injected(&world.pod) {
             let mut out = Vec::new();
             lost(&world.pod, &after, "", &mut out);
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn a_good_pod_stays_good(world in world()) {
+    fn a_valid_pod_stays_valid(world in world()) {
         if oracle::faults(&world.pod).is_empty() && let Some(after) = world.injected(&world.pod) {
             let faults = oracle::faults(&after);
             prop_assert!(faults.is_empty(), "{faults:?}");
@@ -223,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn answers_are_printable_and_hold_nothing_of_the_pods(world in world()) {
+    fn answers_are_printable_and_contain_no_secret_of_the_pod(world in world()) {
         let mut answered = world.inject(&world.pod);
         let fields = answered.response.as_object_mut().unwrap();
         fields.shift_remove("patch");
@@ -241,7 +241,7 @@ proptest! {
 
     /// What is reported is what is done.
     #[test]
-    fn a_patch_has_what_the_decisions_say(world in world()) {
+    fn the_patch_agrees_with_the_decisions(world in world()) {
         let answered = world.inject(&world.pod);
         let Outcome::Injected(plan) = &answered.verdict.outcome else { return Ok(()) };
         let count = |action| plan.decisions.iter().filter(|decision| decision.action == action).count();
@@ -265,7 +265,7 @@ proptest! {
 
     /// Whatever is put in place of some part of a pod, there is an answer.
     #[test]
-    fn no_pod_makes_it_panic(world in world(), place in any::<prop::sample::Index>(), form in 0..7_usize) {
+    fn no_pod_causes_a_panic(world in world(), place in any::<prop::sample::Index>(), form in 0..7_usize) {
         let mut pod = world.pod.clone();
         let mut places = Vec::new();
         pointers(&pod, String::new(), &mut places);

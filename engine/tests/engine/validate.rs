@@ -93,7 +93,7 @@ fn the_default_configuration_passes_with_the_warnings_of_a_check() {
 }
 
 #[test]
-fn a_broken_edit_is_refused_with_every_error_of_a_check() {
+fn a_broken_edit_is_denied_with_every_error_of_a_check() {
     let data = json!({"csi": r#"{"csiSidecar": [{"name": "a", "image": "x/<tag>", "volumeMount": []}], "volumes": []}"#,
         "agent-runtime": "{", "all": "{}"});
     let entries: Vec<(String, String)> = data
@@ -121,7 +121,7 @@ fn a_broken_edit_is_refused_with_every_error_of_a_check() {
 }
 
 #[test]
-fn what_leaves_the_data_as_it_was_passes() {
+fn an_edit_that_leaves_the_data_unchanged_passes() {
     let broken = config_map(json!({"csi": "{"}));
     let mut labelled = broken.clone();
     labelled["metadata"]["labels"] = json!({"a": "b"});
@@ -143,13 +143,13 @@ fn a_deletion_passes_with_a_warning() {
 #[rstest]
 #[case::nothing(json!({}), "data")]
 #[case::no_text(json!({"csi": 5}), "data.csi")]
-fn data_that_is_no_configuration_is_refused(#[case] data: Value, #[case] field: &str) {
+fn data_that_is_not_a_configuration_is_denied(#[case] data: Value, #[case] field: &str) {
     let causes = assert_denied(&of_config_map("CREATE", &config_map(data), &Value::Null));
     assert_eq!(causes[0].0, field);
 }
 
 #[test]
-fn binary_data_is_refused() {
+fn binary_data_is_denied() {
     let mut object = config_map(json!({"csi": "{}"}));
     object["binaryData"] = json!({"x": "AA=="});
     let causes = assert_denied(&of_config_map("CREATE", &object, &config_map(json!({"csi": "{}"}))));
@@ -157,7 +157,7 @@ fn binary_data_is_refused() {
 }
 
 #[test]
-fn a_thousand_errors_are_told_in_part() {
+fn of_a_thousand_errors_some_are_reported() {
     let data: Value = (0..1000).map(|n| (format!("r{n}"), json!("{"))).collect();
     let causes = assert_denied(&of_config_map("CREATE", &config_map(data), &Value::Null));
     assert_eq!(causes.len(), 51);
@@ -171,7 +171,7 @@ fn a_thousand_errors_are_told_in_part() {
 #[case::another_group(["x.io", "v1", "configmaps"], "sandbox-injection-config", "sandbox-system")]
 #[case::a_set(["agents.kruise.io", "v1alpha1", "sandboxsets"], "a", "default")]
 #[case::another_systems_sandbox(["agents.x-k8s.io", "v1alpha1", "sandboxes"], "a", "default")]
-fn nothing_else_is_looked_at(#[case] resource: [&str; 3], #[case] name: &str, #[case] namespace: &str) {
+fn other_objects_are_ignored(#[case] resource: [&str; 3], #[case] name: &str, #[case] namespace: &str) {
     let object = json!({"metadata": {"name": name, "namespace": namespace,
         "annotations": {format!("{PREFIX}/csi-volume-config"): "{"}}, "data": {"csi": "{"}});
     for operation in ["CREATE", "UPDATE", "DELETE", "CONNECT"] {
@@ -220,7 +220,7 @@ fn of_sandbox(operation: &str, object: &Value, old: &Value) -> Answer {
 #[case::nulls(r#"[{"pvName":"a","mountPath":"/a","subPath":null,"readOnly":null}]"#)]
 #[case::dots_in_names(r#"[{"pvName":"a","mountPath":"/a..b","subPath":"..."}]"#)]
 #[case::none("[]")]
-fn good_volume_configs_pass(#[case] text: &str) {
+fn valid_volume_configs_pass(#[case] text: &str) {
     let answer = of_sandbox("CREATE", &annotated(&[("csi-volume-config", text)]), &Value::Null);
     assert_eq!(assert_allowed(&answer), [""; 0]);
 }
@@ -271,7 +271,7 @@ fn good_volume_configs_pass(#[case] text: &str) {
     "[1].mountPath",
     "must be an absolute path"
 )]
-fn bad_volume_configs_name_the_entry_and_the_field(
+fn invalid_volume_configs_name_the_entry_and_the_field(
     #[case] text: &str,
     #[case] field: &str,
     #[case] message: &str,
@@ -295,7 +295,7 @@ fn bad_volume_configs_name_the_entry_and_the_field(
 }
 
 #[test]
-fn every_fault_of_every_entry_is_named() {
+fn every_error_of_every_entry_is_reported() {
     let text =
         r#"[{"pvName":"","mountPath":"x","subPath":"..","readOnly":1},7,{"pvName":"a","mountPath":"/b"}]"#;
     let causes =
@@ -360,7 +360,7 @@ fn a_claim_is_checked_in_both_places() {
 }
 
 #[test]
-fn a_subresource_is_none_of_it() {
+fn a_subresource_is_ignored() {
     let object = annotated(&[("csi-volume-config", "{")]);
     let mut body: Value = serde_json::from_slice(&review(
         "UPDATE",
@@ -374,7 +374,7 @@ fn a_subresource_is_none_of_it() {
 }
 
 #[test]
-fn a_tenants_words_are_cleaned() {
+fn a_tenants_text_is_sanitized() {
     let text = r#"[{"pvName":"a","mountPath":"/a","\u001b[31m\u00e9":1}]"#;
     let warnings =
         assert_allowed(&of_sandbox("CREATE", &annotated(&[("csi-volume-config", text)]), &Value::Null));
@@ -389,6 +389,6 @@ fn a_tenants_words_are_cleaned() {
 #[case(b"{}".as_slice())]
 #[case(br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"CREATE","resource":{"group":"agents.kruise.io","version":"v1","resource":"sandboxes"}}}"#.as_slice())]
 #[case(br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"CREATE","resource":{"group":"agents.kruise.io","version":"v1","resource":"sandboxes"},"object":[]}}"#.as_slice())]
-fn what_is_no_review_is_malformed(#[case] body: &[u8]) {
+fn a_body_that_is_not_a_review_is_malformed(#[case] body: &[u8]) {
     assert!(validate(body, &Rules::default(), None).is_err());
 }

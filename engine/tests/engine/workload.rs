@@ -73,7 +73,7 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn no_shape_makes_the_reader_panic() {
+fn no_shape_causes_a_panic() {
     let folders = repository::path("testdata/workload");
     for folder in fs::read_dir(folders).unwrap() {
         let text = fs::read_to_string(folder.unwrap().path().join("manifest.yaml")).unwrap();

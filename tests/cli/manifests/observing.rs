@@ -23,7 +23,7 @@ fn series() -> BTreeSet<String> {
     metrics.text().lines().filter(|line| !line.starts_with('#')).map(name).collect()
 }
 
-/// Checks that what an expression asks for is there to be asked.
+/// Checks that every metric in an expression exists.
 fn check(expression: &str, series: &BTreeSet<String>) {
     for part in expression.split("sandbox_injector_").skip(1) {
         let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
@@ -65,7 +65,7 @@ fn prometheus_finds_the_service_and_its_port() {
 }
 
 #[test]
-fn every_alert_asks_for_metrics_that_are_there_and_says_what_to_do() {
+fn every_alert_uses_existing_metrics_and_says_what_to_do() {
     let objects = Objects::overlay("base", &["monitoring"]);
     let series = series();
     let rules =
@@ -82,7 +82,7 @@ fn every_alert_asks_for_metrics_that_are_there_and_says_what_to_do() {
 }
 
 #[test]
-fn the_dashboard_asks_for_metrics_that_are_there() {
+fn the_dashboard_uses_existing_metrics() {
     let text = fs::read_to_string("manifests/components/grafana-dashboard/dashboard.json").unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let series = series();

@@ -17,7 +17,7 @@ fn warnings(entries: &[(String, String)]) -> Vec<String> {
 }
 
 #[test]
-fn the_default_config_map_is_what_the_program_has_built_in() {
+fn the_default_config_map_equals_the_built_in_configuration() {
     let built_in = Source::Embedded.read().unwrap();
     let files = Source::Directory("manifests/components/default-config/runtimes".into()).read().unwrap();
     assert_eq!(files, built_in);
@@ -28,7 +28,7 @@ fn the_default_config_map_is_what_the_program_has_built_in() {
 }
 
 #[test]
-fn the_variant_for_cgroup_v2_is_the_default_without_what_that_lacks() {
+fn the_variant_for_cgroup_v2_only_lacks_the_cgroup_v1_volume() {
     let read = |component: &str| -> Value {
         let path = format!("manifests/components/{component}/runtimes/csi.json");
         serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! The webhook configurations: who is called for what.
+//! The webhook configurations: which objects each webhook is called for.
 
 use std::fs;
 
@@ -65,7 +65,7 @@ fn a_pod_with_several_of_the_labels_costs_one_call_too() {
 }
 
 #[test]
-fn other_pods_and_switched_off_namespaces_cost_none() {
+fn other_pods_and_excluded_namespaces_cost_no_call() {
     let objects = Objects::overlay("base", &[]);
     let plain = |labels: Value| labels.as_object().unwrap().clone();
     for pod in [
@@ -97,7 +97,7 @@ fn other_pods_and_switched_off_namespaces_cost_none() {
 }
 
 #[test]
-fn the_mutating_webhook_is_called_for_new_pods_alone_and_as_is_promised() {
+fn the_mutating_webhook_is_called_only_for_new_pods() {
     let objects = Objects::overlay("base", &[]);
     let webhooks = mutating(&objects)["webhooks"].as_array().unwrap();
     assert_eq!(webhooks.len(), SANDBOX_LABELS.len());
@@ -151,7 +151,7 @@ fn the_validating_webhook_never_blocks_and_is_narrow() {
 }
 
 #[test]
-fn the_report_is_on_the_same_pods_and_refuses_none() {
+fn the_report_covers_the_same_pods_and_denies_none() {
     let objects = Objects::overlay("base", &["admission-report"]);
     let policy = &objects.get("ValidatingAdmissionPolicy", "sandbox-injector-report")["spec"];
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();

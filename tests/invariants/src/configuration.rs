@@ -19,7 +19,7 @@ use super::pair::review;
 
 /// The loader on any text.
 ///
-/// A text that begins with `@` holds keys, each on a line of its own behind an `@` and followed by its value, as the
+/// A text that begins with `@` contains keys, each on a line of its own after an `@` and followed by its value, as the
 /// files of a directory do; another one is a ConfigMap's manifest or else the value of a single key. Whatever loads
 /// injects into pods as it should.
 pub fn configuration(data: &[u8]) {

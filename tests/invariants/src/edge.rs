@@ -46,7 +46,7 @@ pub struct Edge {
 /// What became of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The body is no review.
+    /// The body is not a review.
     Malformed,
     /// Allowed as it is.
     Allowed,

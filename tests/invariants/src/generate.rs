@@ -48,13 +48,13 @@ fn runtime(source: Source<'_, '_>) -> Result<Value> {
     runtime.set(source, "annotations", texts)?;
     let mut runtime = runtime.close();
     if !rarely(source)? {
-        mend(&mut runtime);
+        repair(&mut runtime);
     }
     Ok(runtime)
 }
 
 /// Takes out what would only be refused: mounts of volumes that there are not, and names that are there twice.
-fn mend(runtime: &mut Value) {
+fn repair(runtime: &mut Value) {
     let volumes: Vec<Value> = items(runtime, "volume").map(|volume| volume["name"].clone()).collect();
     let mut names = Vec::new();
     for list in ["csiSidecar", "initContainers", "containers"] {

@@ -12,7 +12,7 @@ use super::generate;
 
 /// A configuration, the operator's settings and a pod, built from `data`.
 pub fn pod_and_configuration(data: &[u8]) {
-    // What runs out of bytes is built of zeros, so this is no error; there is one where nothing is left to choose from.
+    // What runs out of bytes is built of zeros, so this is not an error; there is one only where nothing is left to choose from.
     let Ok(Pair { entries, settings, pod }) = Pair::build(&mut Unstructured::new(data)) else { return };
     let Some(edge) = Edge::new(entries, settings) else { return };
     edge.check(review(&pod).to_string().as_bytes());

@@ -8,7 +8,7 @@ use support::{client::Answer, raw::Raw};
 
 use super::verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict};
 
-/// What has to become of a body, and words that the answer has to hold.
+/// What must become of a body, and words that the answer must contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     Patched,
@@ -80,14 +80,14 @@ pub(crate) fn check(answer: &Answer, what: &str, uid: &str, expected: Expected) 
 
 // === The good review, spoilt ===
 
-const MARK: &str = "@@";
+const MARK: &str = "authority";
 
 fn spoilt(change: impl FnOnce(&mut Value), with: &str) -> String {
     let mut review: Value = serde_json::from_str(&good()).unwrap();
     change(&mut review);
     let text = review.to_string();
-    assert_eq!(text.matches("\"@@\"").count(), 1);
-    text.replace("\"@@\"", with)
+    assert_eq!(text.matches("\"authority\"").count(), 1);
+    text.replace("\"authority\"", with)
 }
 
 /// With `raw` in the place of the value at `path`, which is added where it is missing.
@@ -97,7 +97,7 @@ pub(crate) fn with(path: &str, raw: &str) -> String {
     spoilt(|review| review.pointer_mut(parent).unwrap()[key] = MARK.into(), raw)
 }
 
-/// With `"key": value` written behind the other members of the object at `path`.
+/// With `"key": value` written after the other members of the object at `path`.
 pub(crate) fn and(path: &str, key: &str, value: &str) -> String {
     let change = |review: &mut Value| review.pointer_mut(path).unwrap()[MARK] = Value::Null;
     spoilt(change, &format!("{key}:{value},\"nothing\""))

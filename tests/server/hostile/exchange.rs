@@ -19,7 +19,7 @@ pub(crate) enum After {
 pub(crate) struct Exchange {
     pub(crate) what: &'static str,
     pub(crate) bytes: Vec<u8>,
-    /// A status each, and behind it words that the answer has to hold. A 200 is a patched review.
+    /// A status each, followed by words that the answer must contain. A 200 is a patched review.
     pub(crate) answers: &'static [&'static str],
     pub(crate) after: After,
 }

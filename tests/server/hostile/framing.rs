@@ -23,7 +23,7 @@ fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }
 
-/// A chunked request with these bytes behind its head.
+/// A chunked request with these bytes after its head.
 fn chunked(rest: &str) -> String {
     head("transfer-encoding: chunked\r\n") + rest
 }
@@ -35,7 +35,7 @@ fn sized(line: impl FnOnce(usize) -> String) -> String {
 }
 
 #[tokio::test]
-async fn chunks_are_put_together_or_told_400() {
+async fn chunks_are_joined_or_rejected_with_400() {
     let good = good();
     let (one, two) = good.split_at(good.len() / 2);
     let last = chunk(&good) + "0\r\n";
@@ -98,7 +98,7 @@ async fn chunks_are_put_together_or_told_400() {
 }
 
 #[tokio::test]
-async fn a_length_is_one_number_and_true() {
+async fn content_length_is_one_correct_number() {
     let good = good();
     let n = good.len();
     let announced = |value: &str| head(&format!("content-length: {value}\r\n")) + &good;
@@ -141,7 +141,7 @@ async fn a_length_is_one_number_and_true() {
 }
 
 #[tokio::test]
-async fn nothing_is_smuggled_in_a_request() {
+async fn no_request_can_be_smuggled_in_another() {
     const CODING: &[&str] = &["501 Transfer-Encoding"];
     let good = good();
     let n = good.len();
@@ -247,7 +247,7 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 }
 
 #[tokio::test]
-async fn a_client_may_go_at_any_byte_and_in_any_way() {
+async fn a_client_may_disconnect_at_any_byte() {
     let service = start().await;
     let mut tally = Tally::default();
     let body = chunk(&good()) + "0\r\n\r\n";
@@ -259,7 +259,7 @@ async fn a_client_may_go_at_any_byte_and_in_any_way() {
             let mut connection = Raw::new(service.connect().await.unwrap());
             connection.send(part).await;
             connection.finish().await;
-            // Whoever has said goodbye may have gone: a whole request may be answered still.
+            // A client that has said goodbye may be gone: a complete request may still be answered.
             let answer = connection.answer(false).await.map(|answer| verdict(&answer, UID));
             match &answer {
                 Some(Verdict::Patched) => assert_eq!(cut, request.len()),

@@ -17,7 +17,7 @@ fn line(old: &str, new: &str) -> String {
 }
 
 #[tokio::test]
-async fn header_lines_are_few_and_of_the_right_shape() {
+async fn header_lines_are_limited_in_number_and_form() {
     let large = |length: usize| whole_with(&format!("x: {}\r\n", "y".repeat(length)));
     expect(
         "HTTP, header lines",
@@ -58,7 +58,7 @@ async fn header_lines_are_few_and_of_the_right_shape() {
 }
 
 #[tokio::test]
-async fn what_is_sent_and_to_whom_is_said_once_and_rightly() {
+async fn host_and_content_type_are_given_once_and_correctly() {
     const HOST: &[&str] = &["400 Host"];
     const TYPE: &[&str] = &["415 Content-Type"];
     const ENCODING: &[&str] = &["415 Content-Encoding"];
@@ -92,7 +92,7 @@ async fn what_is_sent_and_to_whom_is_said_once_and_rightly() {
 }
 
 #[tokio::test]
-async fn methods_paths_and_versions_that_are_not_served_are_told_so() {
+async fn unknown_methods_paths_and_versions_are_rejected() {
     let method = |method: &str| line("POST", method);
     let path = |path: &str| line("/mutate", path);
     let version = |version: &str| line("HTTP/1.1", version);

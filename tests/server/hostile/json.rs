@@ -1,4 +1,4 @@
-//! Bodies that are no review, or hardly one.
+//! Bodies that are not a review, or only just one.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const POOL: &str = "agents.kruise.io/sandbox-pool";
 const RUNTIMES: &str = "sandbox-injector.io/runtimes";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_review_cut_off_at_any_byte_is_told_400() {
+async fn a_review_truncated_at_any_byte_gets_400() {
     /// How many lengths go over one connection.
     const RUN: usize = 100;
     let service = start().await;
@@ -100,7 +100,7 @@ fn paths_below(value: &Value, at: &str, key: &str, found: &mut Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn null_and_every_other_type_in_the_place_of_every_value_is_named_where_it_is_read() {
+async fn a_wrong_type_at_any_place_that_is_read_is_reported_by_its_path() {
     let review: Value = serde_json::from_str(&good()).unwrap();
     let mut all = Vec::new();
     paths(&review, String::new(), &mut all);
@@ -129,7 +129,7 @@ async fn null_and_every_other_type_in_the_place_of_every_value_is_named_where_it
 }
 
 #[tokio::test]
-async fn nesting_is_followed_so_far_and_no_farther() {
+async fn nesting_is_limited() {
     const TOO_DEEP: Expected = Malformed("nested deeper than 128 levels");
     let arrays = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     let objects = |levels: usize| "{\"a\":".repeat(levels) + "7" + &"}".repeat(levels);
@@ -162,7 +162,7 @@ async fn nesting_is_followed_so_far_and_no_farther() {
 }
 
 #[tokio::test]
-async fn of_a_key_given_twice_the_last_counts_or_the_review_is_refused() {
+async fn a_duplicate_key_counts_last_or_rejects_the_review() {
     let twice = |path: &str, key: &str, value: &str, expected| {
         body(format!("a second {key} in {path}"), and(path, &format!("\"{key}\""), value), expected)
     };
@@ -212,7 +212,7 @@ async fn of_a_key_given_twice_the_last_counts_or_the_review_is_refused() {
 }
 
 #[tokio::test]
-async fn numbers_need_not_fit_anything_where_they_are_not_read() {
+async fn oversized_numbers_are_accepted_where_they_are_not_read() {
     let digits = "9".repeat(400);
     let large: [&str; 6] = ["1e400", "-1e400", &digits, "-0", "1e-400", "0.1e+99999999999999999999"];
     let none = ["NaN", "Infinity", "-Infinity", "0x10", "010", "+1", ".5", "5.", "1e", "-", "1_000", "٣"];
@@ -246,7 +246,7 @@ async fn numbers_need_not_fit_anything_where_they_are_not_read() {
 }
 
 #[tokio::test]
-async fn strings_may_hold_what_json_allows_and_nothing_else() {
+async fn strings_may_contain_exactly_what_json_allows() {
     let name = format!("{OBJECT}/metadata/name");
     let labels = format!("{OBJECT}/metadata/labels");
     let unread = format!("{OBJECT}/spec/nodeName");
@@ -319,7 +319,7 @@ async fn strings_may_hold_what_json_allows_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn keys_in_another_case_are_other_keys() {
+async fn keys_are_case_sensitive() {
     // As the API server's own decoder has it: a pod with "Labels" has no labels.
     let key =
         |path: &str, key: &str, expected| body(format!("{key} for {path}"), renamed(path, key), expected);
@@ -347,7 +347,7 @@ async fn keys_in_another_case_are_other_keys() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_told_400() {
+async fn a_body_that_is_not_json_gets_400() {
     let good = good();
     let mut bodies = Vec::new();
     let mut add = |what: &str, bytes: Vec<u8>| bodies.push(body(what, bytes, Malformed("body: ")));
@@ -401,7 +401,7 @@ async fn what_is_not_json_is_told_400() {
 #[case::keys("labels", format!("{{{}\"agents.kruise.io/sandbox-pool\":\"x\"}}", "\"a\":7,".repeat(1 << 20)), Patched)]
 #[case::owners("ownerReferences", format!("[{}]", ["{}"; 1 << 20].join(",")), Denied("metadata.ownerReferences"))]
 #[tokio::test]
-async fn what_is_large_costs_nobody_else(
+async fn a_large_review_does_not_delay_others(
     #[case] place: &str,
     #[case] raw: String,
     #[case] expected: Expected,

@@ -79,7 +79,7 @@ enum Said {
 }
 
 #[tokio::test]
-async fn what_is_no_hello_is_told_so_by_an_alert() {
+async fn an_invalid_client_hello_gets_an_alert() {
     let fragments: Vec<u8> =
         plain_hello()[5..].iter().flat_map(|byte| record(HANDSHAKE, 0x0301, &[*byte])).collect();
     let twice = [plain_hello(), plain_hello()].concat();
@@ -161,7 +161,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn noise_is_answered_by_an_alert_at_most() {
+async fn noise_gets_at_most_an_alert() {
     let service = start().await;
     let mut tally = Tally::default();
     for seed in 1..=120 {
@@ -236,7 +236,7 @@ async fn a_handshake_may_be_broken_off_anywhere() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_spoilt_later_is_closed() {
+async fn a_connection_corrupted_after_the_handshake_is_closed() {
     let service = start().await;
     let mut tally = Tally::default();
     for (what, bytes) in [
@@ -275,7 +275,7 @@ async fn a_connection_that_is_spoilt_later_is_closed() {
 }
 
 #[tokio::test]
-async fn nothing_is_negotiated_anew() {
+async fn renegotiation_is_refused() {
     let service = start().await;
     let mut client = Command::new("openssl")
         .args(["s_client", "-tls1_2", "-connect", &service.https.to_string()])
@@ -284,7 +284,7 @@ async fn nothing_is_negotiated_anew() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("openssl is installed");
-    // The letter at the begin of a line asks for it; the end of the input would end the client before the answer.
+    // The letter at the begin of a line requests it; the end of the input would end the client before the answer.
     let mut input = client.stdin.take().unwrap();
     input.write_all(b"R\n").unwrap();
     let output = tokio::task::spawn_blocking(move || client.wait_with_output().unwrap()).await.unwrap();

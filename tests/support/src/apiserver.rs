@@ -109,11 +109,11 @@ impl ApiServer {
     }
 
     /// Ends all faults.
-    pub fn mend(&self) {
+    pub fn repair(&self) {
         self.state.faults.clear();
     }
 
-    /// Everything asked for so far whose path contains `part`.
+    /// Every request so far whose path contains `part`.
     pub fn asked(&self, part: &str) -> Vec<Asked> {
         self.state.asked.lock().unwrap().iter().filter(|asked| asked.path.contains(part)).cloned().collect()
     }

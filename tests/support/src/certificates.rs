@@ -13,7 +13,7 @@ use sandbox_injector::certs;
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::certs::Validity;
 
-/// The name that clients ask for.
+/// The name that clients connect to.
 pub const NAME: &str = "sandbox-injector.sandbox-system.svc";
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -34,48 +34,43 @@ pub fn early() -> Validity {
     Validity { not_before: now + HOUR, not_after: now + 48 * HOUR }
 }
 
-pub fn authority() -> CertificateAndKey {
-    certs::authority("test authority", valid()).unwrap()
+pub fn ca() -> CertificateAndKey {
+    certs::authority("test CA", valid()).unwrap()
 }
 
-pub fn serving(authority: &CertificateAndKey) -> CertificateAndKey {
-    certs::serving(authority, &[NAME.to_owned(), "127.0.0.1".to_owned()], valid()).unwrap()
+pub fn serving(ca: &CertificateAndKey) -> CertificateAndKey {
+    certs::serving(ca, &[NAME.to_owned(), "127.0.0.1".to_owned()], valid()).unwrap()
 }
 
 /// A serving certificate of any validity.
-pub fn serving_valid(authority: &CertificateAndKey, validity: Validity) -> CertificateAndKey {
-    signed(authority, "", &[NAME], ExtendedKeyUsagePurpose::ServerAuth, validity)
+pub fn serving_valid(ca: &CertificateAndKey, validity: Validity) -> CertificateAndKey {
+    signed(ca, "", &[NAME], ExtendedKeyUsagePurpose::ServerAuth, validity)
 }
 
 /// A client certificate with a common name (when not empty) and DNS names.
-pub fn client(
-    authority: &CertificateAndKey,
-    common: &str,
-    dns: &[&str],
-    validity: Validity,
-) -> CertificateAndKey {
-    signed(authority, common, dns, ExtendedKeyUsagePurpose::ClientAuth, validity)
+pub fn client(ca: &CertificateAndKey, common: &str, dns: &[&str], validity: Validity) -> CertificateAndKey {
+    signed(ca, common, dns, ExtendedKeyUsagePurpose::ClientAuth, validity)
 }
 
 fn signed(
-    authority: &CertificateAndKey,
+    ca: &CertificateAndKey,
     common: &str,
     dns: &[&str],
     usage: ExtendedKeyUsagePurpose,
     validity: Validity,
 ) -> CertificateAndKey {
     let key = KeyPair::generate().unwrap();
-    let certificate = sign(authority, &key, common, dns, usage, validity);
+    let certificate = sign(ca, &key, common, dns, usage, validity);
     CertificateAndKey { certificate, key: key.serialize_pem() }
 }
 
 /// A serving certificate for a key of the caller's.
-pub fn serving_for_key(authority: &CertificateAndKey, key: &KeyPair) -> String {
-    sign(authority, key, "", &[NAME], ExtendedKeyUsagePurpose::ServerAuth, valid())
+pub fn serving_for_key(ca: &CertificateAndKey, key: &KeyPair) -> String {
+    sign(ca, key, "", &[NAME], ExtendedKeyUsagePurpose::ServerAuth, valid())
 }
 
 fn sign(
-    authority: &CertificateAndKey,
+    ca: &CertificateAndKey,
     key: &KeyPair,
     common: &str,
     dns: &[&str],
@@ -92,8 +87,8 @@ fn sign(
     let epoch = date_time_ymd(1970, 1, 1);
     params.not_before = epoch + validity.not_before.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     params.not_after = epoch + validity.not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let signer = KeyPair::from_pem(&authority.key).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, signer).unwrap();
+    let signer = KeyPair::from_pem(&ca.key).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&ca.certificate, signer).unwrap();
     params.signed_by(key, &issuer).unwrap().pem()
 }
 
@@ -101,9 +96,9 @@ pub fn der(pem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap()
 }
 
-pub fn roots(authority: &CertificateAndKey) -> RootCertStore {
+pub fn roots(ca: &CertificateAndKey) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    for certificate in der(&authority.certificate) {
+    for certificate in der(&ca.certificate) {
         roots.add(certificate).unwrap();
     }
     roots

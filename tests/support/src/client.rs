@@ -62,21 +62,21 @@ impl Answer {
     }
 }
 
-/// A client's TLS configuration that trusts `authority`, and shows a certificate if it has one.
-pub fn config(authority: &CertificateAndKey, identity: Option<&CertificateAndKey>) -> Arc<ClientConfig> {
-    config_for(authority, identity, rustls::ALL_VERSIONS)
+/// A client's TLS configuration that trusts `ca`, and shows a certificate if it has one.
+pub fn config(ca: &CertificateAndKey, identity: Option<&CertificateAndKey>) -> Arc<ClientConfig> {
+    config_for(ca, identity, rustls::ALL_VERSIONS)
 }
 
 /// The same for some versions of TLS alone.
 pub fn config_for(
-    authority: &CertificateAndKey,
+    ca: &CertificateAndKey,
     identity: Option<&CertificateAndKey>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .unwrap()
-        .with_root_certificates(roots(authority));
+        .with_root_certificates(roots(ca));
     let mut config = match identity {
         Some(CertificateAndKey { certificate, key }) => {
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

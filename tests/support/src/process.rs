@@ -16,7 +16,7 @@ use super::{certificates, client, client::Client, eventually, kubelet::Volume, m
 pub struct Process {
     pub https: SocketAddr,
     pub http: SocketAddr,
-    pub authority: CertificateAndKey,
+    pub ca: CertificateAndKey,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     tls: tempfile::TempDir,
@@ -25,8 +25,8 @@ pub struct Process {
 impl Process {
     /// Starts `serve` with `arguments` beside a certificate directory and ports, and waits until it listens.
     pub async fn start(arguments: &[&str]) -> Self {
-        let authority = certificates::authority();
-        let CertificateAndKey { certificate, key } = certificates::serving(&authority);
+        let ca = certificates::ca();
+        let CertificateAndKey { certificate, key } = certificates::serving(&ca);
         let tls = tempfile::tempdir().unwrap();
         Volume::new(tls.path(), &[("tls.crt", &certificate), ("tls.key", &key)]);
         let mut child = Command::new(crate::program())
@@ -58,11 +58,11 @@ impl Process {
             let end = text[start..].find([' ', ',', '}']).map_or(text.len(), |length| start + length);
             text[start..end].replace('=', ":").parse().unwrap()
         };
-        Self { https: address("https"), http: address("http"), authority, child, log, tls }
+        Self { https: address("https"), http: address("http"), ca, child, log, tls }
     }
 
     pub fn client(&self) -> Client {
-        Client::new(self.https, client::config(&self.authority, None))
+        Client::new(self.https, client::config(&self.ca, None))
     }
 
     pub async fn scrape(&self) -> Scrape {

@@ -38,7 +38,7 @@ use super::{
     metrics::Scrape,
 };
 
-/// What a panic says that a test has asked for.
+/// The message of a panic that a test requests.
 pub const ASKED_PANIC: &str = "as asked";
 
 /// Echoes, or does what a body that begins so says: `panic`, `wait` (for [`Webhook::release`]), `slow`, `deadline`
@@ -89,7 +89,7 @@ pub struct Setup {
 
 /// A server that runs in this process.
 pub struct Running {
-    pub authority: CertificateAndKey,
+    pub ca: CertificateAndKey,
     pub https: SocketAddr,
     pub http: SocketAddr,
     pub webhook: Arc<Webhook>,
@@ -114,19 +114,19 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Starts with an authority made for it.
+    /// Starts with a CA made for it.
     pub async fn start(self) -> Running {
-        self.start_under(certificates::authority()).await
+        self.start_under(certificates::ca()).await
     }
 
-    /// Starts; unless there is another identity, the serving certificate is signed by `authority`.
-    pub async fn start_under(self, authority: CertificateAndKey) -> Running {
+    /// Starts; unless there is another identity, the serving certificate is signed by `ca`.
+    pub async fn start_under(self, ca: CertificateAndKey) -> Running {
         let Self { limits, drain, identity, clients, shutdown, bind, metrics_bind } = self;
         let server = Server::bind(Options { bind, metrics_bind, drain, limits }).await.unwrap();
         let (https, http) = (server.https_address().unwrap(), server.http_address().unwrap());
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let identity = identity.unwrap_or_else(|| {
-            let CertificateAndKey { certificate, key } = certificates::serving(&authority);
+            let CertificateAndKey { certificate, key } = certificates::serving(&ca);
             Identity::Memory { certificate, key }
         });
         let tls = Tls::new(identity, clients, &metrics, &readiness).unwrap();
@@ -139,14 +139,14 @@ impl Setup {
             readiness.clone(),
             shutdown.unwrap_or(manual),
         ));
-        Running { authority, https, http, webhook, metrics, readiness, trigger, task }
+        Running { ca, https, http, webhook, metrics, readiness, trigger, task }
     }
 }
 
 impl Running {
     /// A TLS configuration that trusts this server.
     pub fn config(&self) -> Arc<ClientConfig> {
-        client::config(&self.authority, None)
+        client::config(&self.ca, None)
     }
 
     pub fn client(&self) -> Client {

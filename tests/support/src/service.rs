@@ -54,8 +54,8 @@ impl Service {
         let server = Server::bind(options).await.unwrap();
         let (https, http) = (server.https_address().unwrap(), server.http_address().unwrap());
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
-        let authority = certificates::authority();
-        let pair = certificates::serving(&authority);
+        let ca = certificates::ca();
+        let pair = certificates::serving(&ca);
         let identity = Identity::Memory { certificate: pair.certificate, key: pair.key };
         let tls = Tls::new(identity, None, &metrics, &readiness).unwrap();
         let gate = readiness.gate("configuration");
@@ -64,7 +64,7 @@ impl Service {
         let webhook = Webhook::new(store, settings, None, Arc::clone(&metrics));
         let (trigger, shutdown) = Shutdown::manual();
         tokio::spawn(server.run(Arc::new(webhook), tls, metrics, readiness, shutdown));
-        let config = client::config(&authority, None);
+        let config = client::config(&ca, None);
         let client = Client::new(https, Arc::clone(&config));
         Self { https, http, config, client, _trigger: trigger }
     }
@@ -92,7 +92,7 @@ impl Service {
         self.scrape().await.value("sandbox_injector_admission_requests_total", &[("outcome", outcome)])
     }
 
-    /// A gauge without labels, by its name behind the prefix.
+    /// A gauge without labels, by its name after the prefix.
     pub async fn gauge(&self, name: &str) -> f64 {
         self.scrape().await.value(&format!("sandbox_injector_{name}"), &[])
     }

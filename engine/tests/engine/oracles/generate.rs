@@ -12,7 +12,7 @@ use super::paths::clean;
 /// What a pod holds and nobody may read in an answer.
 pub(crate) const SECRET: &str = "s3cr3t";
 
-/// A configuration and the runtimes asked for.
+/// A configuration and the requested runtimes.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     /// The runtimes by name.
@@ -27,7 +27,7 @@ impl Setup {
         self.runtimes.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
     }
 
-    /// The runtimes asked for.
+    /// The requested runtimes.
     pub(crate) fn asked(&self) -> Vec<(&str, &Value)> {
         let find = |name: &String| self.runtimes.iter().find(|(other, _)| other == name);
         self.asked.iter().filter_map(find).map(|(name, value)| (name.as_str(), value)).collect()

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::same::{command, list, path, same_container, same_fields, same_hook, same_volume, without_token};
 
-/// A runtime that is asked for.
+/// A requested runtime.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runtime<'r> {
     /// Its name.

@@ -21,9 +21,8 @@ pub(super) async fn mutate(
         let url = webhook["clientConfig"]["url"].as_str().unwrap();
         let (address, path) = url.strip_prefix("https://").unwrap().split_once('/').unwrap();
         let bundle = STANDARD.decode(webhook["clientConfig"]["caBundle"].as_str().unwrap()).unwrap();
-        let authority =
-            CertificateAndKey { certificate: String::from_utf8(bundle).unwrap(), key: String::new() };
-        let client = Client::new(address.parse().unwrap(), client::config(&authority, None));
+        let ca = CertificateAndKey { certificate: String::from_utf8(bundle).unwrap(), key: String::new() };
+        let client = Client::new(address.parse().unwrap(), client::config(&ca, None));
         let uid = "11111111-2222-4333-8444-555555555555";
         let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": uid, "kind": {"group": "", "version": "v1", "kind": "Pod"},
