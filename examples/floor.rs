@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use clap::Parser;
+use sandbox_injector::metrics::Admission;
 use sandbox_injector::metrics::Metrics;
-use sandbox_injector::metrics::Outcome;
-use sandbox_injector::server::Admission;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Options;
 use sandbox_injector::server::Readiness;
 use sandbox_injector::server::Reply;
+use sandbox_injector::server::Reviews;
 use sandbox_injector::server::Server;
+use sandbox_injector::server::ServerOptions;
 use sandbox_injector::server::Shutdown;
 use sandbox_injector::tls::Identity;
 use sandbox_injector::tls::Tls;
@@ -47,9 +47,9 @@ struct Floor {
     metrics: Arc<Metrics>,
 }
 
-impl Admission for Floor {
+impl Reviews for Floor {
     async fn mutate(&self, _body: Bytes, _deadline: Instant) -> Reply {
-        self.metrics.admission(Outcome::Injected, Duration::ZERO);
+        self.metrics.admission(Admission::Injected, Duration::ZERO);
         Reply::json(self.reply.clone())
     }
     async fn validate(&self, body: Bytes, deadline: Instant) -> Reply {
@@ -63,7 +63,7 @@ async fn main() {
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
     let tls = Tls::new(Identity::Directory(tls_cert_dir), None, &metrics, &readiness)
         .expect("a usable certificate");
-    let options = Options { bind, metrics_bind, drain: Duration::ZERO, limits: Limits::default() };
+    let options = ServerOptions { bind, metrics_bind, drain: Duration::ZERO, limits: Limits::default() };
     let server = Server::bind(options).await.expect("free addresses");
     let floor = Floor { reply: vec![b'x'; reply_bytes].into(), metrics: Arc::clone(&metrics) };
     let shutdown = Shutdown::on_signals().expect("signal handlers");

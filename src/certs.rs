@@ -1,24 +1,26 @@
-//! Makes a certificate authority and serving certificates, for clusters without a certificate manager.
+//! Creates a CA and serving certificates, for clusters without a certificate manager.
 //!
 //! Pure: PEM in, PEM out. The time is passed in and nothing is read or written; where the files go, and with which
 //! mode, is the caller's concern. Keys are P-256: each new connection of the API server is a full handshake.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use engine::kube::names::is_dns_label;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, pem, pem::PemObject};
 use thiserror::Error;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::error::X509Error;
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far clocks of a cluster may be apart before a fresh certificate looks not yet valid to somebody.
+/// How far clocks of a cluster may be apart before a fresh certificate looks not yet valid somewhere.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Why no certificate could be made.
+/// Why no certificate could be created.
 #[derive(Debug, Error)]
 pub enum CertsError {
     /// A serving certificate without a name verifies nowhere.
@@ -26,7 +28,7 @@ pub enum CertsError {
         "no DNS name given; pass at least one --dns-name, such as sandbox-injector.sandbox-injector-system.svc"
     )]
     NoNames,
-    /// A name that no certificate can hold.
+    /// A name that no certificate can contain.
     #[error("--dns-name {name:?} is neither a DNS name nor an IP address")]
     Name {
         /// The name as given.
@@ -38,25 +40,22 @@ pub enum CertsError {
         /// The number as given.
         days: u32,
     },
-    /// The given authority's certificate cannot be read.
-    #[error("--ca: not a PEM certificate: {reason}")]
-    AuthorityCertificate {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The given authority's key cannot be read.
-    #[error("--ca-key: not a PEM private key (PKCS#8, SEC1 or PKCS#1): {reason}")]
-    AuthorityKey {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The given certificate is not an authority's.
+    /// The given CA's certificate is not PEM.
+    #[error("--ca: not a PEM certificate: {0}")]
+    CaPem(#[source] pem::Error),
+    /// The given CA's certificate is not X.509.
+    #[error("--ca: not a PEM certificate: {0}")]
+    CaCertificate(#[source] x509_parser::nom::Err<X509Error>),
+    /// The given CA's key cannot be read.
+    #[error("--ca-key: not a PEM private key (PKCS#8, SEC1 or PKCS#1): {0}")]
+    CaKey(#[source] rcgen::Error),
+    /// The given certificate is not a CA's.
     #[error("--ca: not a CA certificate (basicConstraints does not set CA)")]
-    NotAnAuthority,
+    NotACa,
     /// The given key belongs to another certificate.
     #[error("--ca-key: does not match the certificate in --ca")]
     KeyMismatch,
-    /// The given authority can no longer sign.
+    /// The given CA can no longer sign.
     #[error("--ca: this CA has expired; create a new one and update the caBundle")]
     Expired,
     /// Signing failed.
@@ -67,10 +66,19 @@ pub enum CertsError {
 /// A certificate and its key, both PEM.
 #[derive(Clone)]
 pub struct CertificateAndKey {
-    /// The certificate alone: its authority is what the client has.
+    /// The certificate alone: its CA is what the client has.
     pub certificate: String,
     /// The private key, PKCS#8.
     pub key: String,
+}
+
+/// A serving certificate that was issued.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The certificate and its key.
+    pub pair: CertificateAndKey,
+    /// When the certificate expires, in seconds since the epoch.
+    pub not_after: i64,
 }
 
 /// From when to when a certificate is valid.
@@ -102,11 +110,11 @@ impl Validity {
     }
 }
 
-/// A new self-signed authority named `common_name`, which may sign serving and client certificates only.
+/// A new self-signed CA named `common_name`, which may sign serving and client certificates only.
 ///
 /// # Errors
-/// When the key cannot be made.
-pub fn authority(common_name: &str, validity: Validity) -> Result<CertificateAndKey, CertsError> {
+/// When the key cannot be created.
+pub fn ca(common_name: &str, validity: Validity) -> Result<CertificateAndKey, CertsError> {
     let key = KeyPair::generate()?;
     let mut params = named(common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -117,24 +125,20 @@ pub fn authority(common_name: &str, validity: Validity) -> Result<CertificateAnd
     Ok(CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
-/// A serving certificate for `names` (DNS names or IP addresses) under `authority`, with a new key.
+/// A serving certificate for `names` (DNS names or IP addresses) under `ca`, with a new key.
 ///
-/// It never outlives its authority: a later end is moved to the authority's.
+/// It never outlives its CA: a later end is moved to the CA's.
 ///
 /// # Errors
-/// When there is no name or a bad one, or when `authority` is unfit: not PEM, no authority, another's key, or
-/// expired at the start of `validity` (less the allowance for clocks).
-pub fn serving(
-    authority: &CertificateAndKey,
-    names: &[String],
-    validity: Validity,
-) -> Result<CertificateAndKey, CertsError> {
+/// When there is no name or a bad one, or when `ca` is unfit: not PEM, not a CA, another's key, or expired at the start
+/// of `validity` (less the allowance for clocks).
+pub fn serving(ca: &CertificateAndKey, names: &[String], validity: Validity) -> Result<Issued, CertsError> {
     let first = names.first().ok_or(CertsError::NoNames)?;
-    let (issuer, authority_end) = issuer(authority)?;
-    if authority_end <= validity.not_before + CLOCK_SKEW {
+    let (issuer, ca_end) = issuer(ca)?;
+    if ca_end <= validity.not_before + CLOCK_SKEW {
         return Err(CertsError::Expired);
     }
-    let validity = Validity { not_after: validity.not_after.min(authority_end), ..validity };
+    let validity = Validity { not_after: validity.not_after.min(ca_end), ..validity };
 
     let mut params = named(first);
     for name in names {
@@ -150,7 +154,8 @@ pub fn serving(
     validity.apply(&mut params);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
-    Ok(CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() })
+    let pair = CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() };
+    Ok(Issued { pair, not_after: params.not_after.unix_timestamp() })
 }
 
 /// Parameters with a common name, which X.509 limits to 64 characters; the names that count are elsewhere.
@@ -163,33 +168,29 @@ fn named(common_name: &str) -> CertificateParams {
 
 /// Whether `name` can be a subject alternative name: an address, or labels of which the first may be `*`.
 fn is_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.parse::<std::net::IpAddr>().is_ok()
-        || (name.len() <= 253 && name.strip_prefix("*.").unwrap_or(name).split('.').all(label))
+    let labels = name.strip_prefix("*.").unwrap_or(name).to_ascii_lowercase();
+    name.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && labels.split('.').all(is_dns_label))
 }
 
-/// The signer made of an authority's PEM, and when the authority expires.
-fn issuer(authority: &CertificateAndKey) -> Result<(Issuer<'static, KeyPair>, SystemTime), CertsError> {
-    let unreadable = |reason: String| CertsError::AuthorityCertificate { reason };
-    let der = CertificateDer::from_pem_slice(authority.certificate.as_bytes())
-        .map_err(|error| unreadable(error.to_string()))?;
-    let (_, certificate) = X509Certificate::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
+/// The signer made of a CA's PEM, and when the CA expires.
+fn issuer(ca: &CertificateAndKey) -> Result<(Issuer<'static, KeyPair>, SystemTime), CertsError> {
+    let der = CertificateDer::from_pem_slice(ca.certificate.as_bytes()).map_err(CertsError::CaPem)?;
+    let (_, certificate) = X509Certificate::from_der(&der).map_err(CertsError::CaCertificate)?;
     if !certificate.is_ca() {
-        return Err(CertsError::NotAnAuthority);
+        return Err(CertsError::NotACa);
     }
-    let key = KeyPair::from_pem(&authority.key)
-        .map_err(|error| CertsError::AuthorityKey { reason: error.to_string() })?;
+    let key = KeyPair::from_pem(&ca.key).map_err(CertsError::CaKey)?;
     if key.public_key_raw() != certificate.public_key().subject_public_key.data.as_ref() {
         return Err(CertsError::KeyMismatch);
     }
     let end = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
     let issuer = Issuer::from_ca_cert_der(&der, key)?;
     Ok((issuer, UNIX_EPOCH + Duration::from_secs(end)))
+}
+
+/// A moment in seconds since the epoch, for people to read.
+pub(crate) fn date(timestamp: i64) -> String {
+    ASN1Time::from_timestamp(timestamp).map_or_else(|_| timestamp.to_string(), |time| time.to_string())
 }
 
 impl std::fmt::Debug for CertificateAndKey {
@@ -215,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn a_serving_certificate_holds_every_name_and_is_signed_by_the_authority() {
-        let authority = authority("test", a_year()).unwrap();
-        let pair = serving(&authority, &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]), a_year()).unwrap();
+    fn a_serving_certificate_contains_every_name_and_is_signed_by_the_ca() {
+        let authority = ca("test", a_year()).unwrap();
+        let pair = serving(&authority, &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]), a_year()).unwrap().pair;
         let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
         let ca = CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap();
@@ -235,14 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn a_serving_certificate_never_outlives_its_authority() {
+    fn a_serving_certificate_never_outlives_its_ca() {
         let now = SystemTime::now();
-        let authority = authority("test", Validity::days(now, 10).unwrap()).unwrap();
-        let pair = serving(&authority, &names(&["a"]), Validity::days(now, 100).unwrap()).unwrap();
-        let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+        let authority = ca("test", Validity::days(now, 10).unwrap()).unwrap();
+        let issued = serving(&authority, &names(&["a"]), Validity::days(now, 100).unwrap()).unwrap();
+        let der = CertificateDer::from_pem_slice(issued.pair.certificate.as_bytes()).unwrap();
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
         let end = UNIX_EPOCH + Duration::from_secs(leaf.validity().not_after.timestamp().unsigned_abs());
         assert!(end <= now + DAY * 10);
+        assert_eq!(issued.not_after, leaf.validity().not_after.timestamp());
     }
 
     #[rstest]
@@ -251,35 +253,35 @@ mod tests {
     #[case::url("https://a")]
     #[case::dots("a..b")]
     #[case::not_ascii("bücher.example")]
-    fn bad_names_are_refused(#[case] name: &str) {
-        let authority = authority("test", a_year()).unwrap();
+    fn bad_names_are_rejected(#[case] name: &str) {
+        let authority = ca("test", a_year()).unwrap();
         let error = serving(&authority, &names(&[name]), a_year()).unwrap_err();
         assert!(matches!(error, CertsError::Name { .. }), "{error}");
     }
 
     #[test]
-    fn an_unfit_authority_is_refused() {
+    fn an_unfit_ca_is_rejected() {
         let year = a_year();
-        let good = authority("test", year).unwrap();
-        let other = authority("other", year).unwrap();
-        let leaf = serving(&good, &names(&["a"]), year).unwrap();
+        let good = ca("test", year).unwrap();
+        let other = ca("other", year).unwrap();
+        let leaf = serving(&good, &names(&["a"]), year).unwrap().pair;
         let old = Validity { not_before: UNIX_EPOCH, not_after: UNIX_EPOCH + DAY };
-        let expired = authority("old", old).unwrap();
+        let expired = ca("old", old).unwrap();
         let mixed = CertificateAndKey { key: other.key, ..good.clone() };
         let garbled = CertificateAndKey { certificate: "x".into(), ..good.clone() };
         let keyless = CertificateAndKey { key: String::new(), ..good };
         let refusal = |authority| serving(&authority, &names(&["a"]), year).unwrap_err();
-        assert!(matches!(refusal(leaf), CertsError::NotAnAuthority));
+        assert!(matches!(refusal(leaf), CertsError::NotACa));
         assert!(matches!(refusal(expired), CertsError::Expired));
         assert!(matches!(refusal(mixed), CertsError::KeyMismatch));
-        assert!(matches!(refusal(garbled), CertsError::AuthorityCertificate { .. }));
-        assert!(matches!(refusal(keyless), CertsError::AuthorityKey { .. }));
+        assert!(matches!(refusal(garbled), CertsError::CaPem(_)));
+        assert!(matches!(refusal(keyless), CertsError::CaKey(_)));
     }
 
     #[rstest]
     #[case(0)]
     #[case(36_501)]
-    fn absurd_validities_are_refused(#[case] days: u32) {
+    fn absurd_validities_are_rejected(#[case] days: u32) {
         assert!(matches!(Validity::days(SystemTime::now(), days), Err(CertsError::Days { .. })));
     }
 }

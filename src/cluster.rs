@@ -1,11 +1,11 @@
 //! What is asked of a cluster: declared runtimes, the configuration's ConfigMap, the node's region.
 //!
 //! [`connect`] decides whether there is a cluster to ask and makes the one client. [`lookups`] answers the questions
-//! of [`engine::runtimes`] about a pod's owner, [`config_map`] and [`region`] feed [`crate::serve::store`], and
-//! [`reach`] holds back readiness until the API server has answered once.
+//! of [`engine::runtimes`] about a pod's owner, [`config_map`] and [`region`] give [`crate::serve::follow`] what it
+//! offers to the store, and [`readiness`] holds back readiness until the API server has answered once.
 //!
-//! All of it only reads, and keeps no object: there is no informer to warm up and none that could be behind, and the
-//! bytes held for each Sandbox, SandboxSet and pod are zero. Nothing here decides on a pod. The API calls a pod:
+//! All of it only reads, and keeps no object: there is no informer to warm up and none that could lag, and the
+//! bytes held for each Sandbox, SandboxSet and pod are zero. Nothing here decides on a pod. The API calls per pod:
 //!
 //! | the pod | GETs |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | of a Sandbox that the API server's memory does not have yet, or has under another uid | 2 |
 //! | of a Sandbox that is gone, with the label of a SandboxSet | 2 and 1, or 2 and 2 where that is gone too |
 //! | that names its runtimes in the annotation, or of another system | 0 |
-//! | of a kind that is not installed | 0, but for one pod a second that looks again |
+//! | of a kind that is not installed | 0, except for one pod per second that looks again |
 //!
 //! What the service account needs:
 //!
@@ -24,17 +24,18 @@
 //! | `list` on `pods` | `stale` and `check --live`, run by a person |
 //! | `get` on `nodes` | the region, where `--region-id` does not say it |
 
-mod ask;
-mod backoff;
+mod api;
+pub(crate) mod backoff;
 pub mod config_map;
 pub mod connect;
 pub mod lookups;
 mod objects;
 pub mod pods;
-pub mod reach;
+pub mod readiness;
 pub mod region;
 mod settle;
 
+pub use api::{ApiError, MalformedAnswer, Rule};
 pub use connect::Access;
 pub use lookups::Lookups;
 pub use settle::settle;

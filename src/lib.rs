@@ -42,6 +42,7 @@ pub mod cli;
 pub mod cluster;
 pub mod duration;
 pub mod metrics;
+mod mounted;
 pub mod readiness;
 pub mod serve;
 pub mod server;

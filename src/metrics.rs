@@ -1,4 +1,4 @@
-//! The metrics of the process: one registry, typed handles, the Prometheus text.
+//! The metrics of the process: one registry, typed handles, and their text in the OpenMetrics format.
 //!
 //! Every name starts with `sandbox_injector_`. Labels are enums or runtime names from the configuration, so the
 //! number of series is bounded; a pod's name, namespace or contents must never become a label. Nothing here is
@@ -9,6 +9,8 @@ mod labels;
 
 use std::{
     fmt,
+    marker::PhantomData,
+    ops::Index,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64},
@@ -19,28 +21,24 @@ use std::{
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
-use self::histogram::Histogram;
-pub use self::labels::{Lookup, Outcome, Reload};
+pub use self::labels::{Admission, Lookup, Reload};
+use self::{histogram::Histogram, labels::Label};
 
 /// The media type of [`Metrics::text`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// One counter a member of a label enum, made at start so that counting is one atomic addition.
-struct Counters<L: 'static> {
-    all: &'static [L],
-    text: fn(L) -> &'static str,
-    label: &'static str,
-    counts: Vec<Counter>,
+/// One counter per member of a label enum, made at start so that counting is one atomic addition. Cloning shares them.
+struct Counters<L> {
+    counts: Arc<[Counter]>,
+    label: PhantomData<L>,
 }
 
-/// [`Counters`], shared with the registry.
-struct Shared<T>(Arc<T>);
-
-/// Which configuration is loaded: runtime and digest.
-struct ConfigInfo(Mutex<Vec<(String, String)>>);
+/// Which configuration is loaded: runtime and digest. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+struct ConfigInfo(Arc<Mutex<Vec<(String, String)>>>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RuntimeLabel {
@@ -56,118 +54,72 @@ pub struct RuntimeMetrics {
 
 /// The handles through which everything is counted.
 pub struct Metrics {
-    registry: Registry,
-    admissions: Arc<Counters<Outcome>>,
-    duration: Arc<Histogram>,
+    admissions: Counters<Admission>,
+    duration: Histogram,
     injections: Family<RuntimeLabel, Counter>,
     conflicts: Family<RuntimeLabel, Counter>,
-    lookups: Arc<Counters<Lookup>>,
-    config_info: Arc<ConfigInfo>,
-    config_reloads: Arc<Counters<Reload>>,
+    lookups: Counters<Lookup>,
+    config_info: ConfigInfo,
+    config_reloads: Counters<Reload>,
     config_last_success: Gauge<f64, AtomicU64>,
     tls_not_before: Gauge<i64, AtomicI64>,
     tls_not_after: Gauge<i64, AtomicI64>,
-    tls_reloads: Arc<Counters<Reload>>,
+    tls_reloads: Counters<Reload>,
     connections: Gauge,
     in_flight: Gauge,
+    registry: Registry,
 }
 
 /// Counts one up in a gauge until it is dropped.
 #[derive(Debug)]
 #[must_use = "the gauge goes down again when this is dropped"]
-pub struct Counted(Gauge);
+pub struct GaugeGuard(Gauge);
 
 // === impl Metrics ===
 
 impl Metrics {
     /// A registry with every metric in it. Counters with a bounded label start at zero, so that `rate()` sees the
-    /// first event.
+    /// first event. The library appends `_total` to the name of a counter.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("sandbox_injector");
-        let admissions = Counters::new("outcome", Outcome::ALL, Outcome::as_str);
-        registry.register(
-            "admission_requests",
-            "Webhook requests by outcome",
-            Shared(Arc::clone(&admissions)),
-        );
-        let duration = Arc::new(Histogram::default());
-        registry.register(
-            "admission_duration_seconds",
-            "Time from the request's head to its answer",
-            Shared(Arc::clone(&duration)),
-        );
-        let injections = Family::<RuntimeLabel, Counter>::default();
-        registry.register("injections", "Pods into which a runtime was injected", injections.clone());
-        let conflicts = Family::<RuntimeLabel, Counter>::default();
-        registry.register("conflicts", "Pods with a conflict, by runtime", conflicts.clone());
-        let lookups = Counters::new("result", Lookup::ALL, Lookup::as_str);
-        registry.register("lookups", "Look-ups of custom resources by result", Shared(Arc::clone(&lookups)));
-        let config_info = Arc::new(ConfigInfo(Mutex::default()));
-        registry.register(
-            "config_info",
-            "The runtimes in use and their digests",
-            Shared(Arc::clone(&config_info)),
-        );
-        let config_reloads = Counters::new("result", Reload::ALL, Reload::as_str);
-        registry.register(
-            "config_reloads",
-            "Configuration reloads by result",
-            Shared(Arc::clone(&config_reloads)),
-        );
-        let config_last_success = Gauge::<f64, AtomicU64>::default();
-        registry.register(
-            "config_last_success_timestamp_seconds",
-            "When the configuration in use was loaded",
-            config_last_success.clone(),
-        );
-        let tls_not_before = Gauge::<i64, AtomicI64>::default();
-        registry.register(
-            "tls_certificate_not_before_timestamp_seconds",
-            "When the serving certificate becomes valid",
-            tls_not_before.clone(),
-        );
-        let tls_not_after = Gauge::<i64, AtomicI64>::default();
-        registry.register(
-            "tls_certificate_not_after_timestamp_seconds",
-            "When the serving certificate expires",
-            tls_not_after.clone(),
-        );
-        let tls_reloads = Counters::new("result", Reload::ALL, Reload::as_str);
-        registry.register(
-            "tls_reloads",
-            "Certificate and client CA reloads by result",
-            Shared(Arc::clone(&tls_reloads)),
-        );
-        let connections = Gauge::default();
-        registry.register("connections", "Open HTTPS connections", connections.clone());
-        let in_flight = Gauge::default();
-        registry.register("in_flight_requests", "HTTPS requests being answered", in_flight.clone());
-        let build = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+        let all = &mut registry;
+        let build: Family<[(&'static str, &'static str); 1], Gauge> =
+            family(all, "build_info", "The version of this program");
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-        registry.register("build_info", "The version of this program", build);
-
         Self {
+            admissions: family(all, "admission_requests", "Webhook requests by outcome"),
+            duration: family(all, "admission_duration_seconds", "Time from the request's head to its answer"),
+            injections: family(all, "injections", "Pods into which a runtime was injected"),
+            conflicts: family(all, "conflicts", "Pods with a conflict, by runtime"),
+            lookups: family(all, "lookups", "Look-ups of custom resources by result"),
+            config_info: family(all, "config_info", "The runtimes in use and their digests"),
+            config_reloads: family(all, "config_reloads", "Configuration reloads by result"),
+            config_last_success: family(
+                all,
+                "config_last_success_timestamp_seconds",
+                "When the configuration in use was loaded",
+            ),
+            tls_not_before: family(
+                all,
+                "tls_certificate_not_before_timestamp_seconds",
+                "When the serving certificate becomes valid",
+            ),
+            tls_not_after: family(
+                all,
+                "tls_certificate_not_after_timestamp_seconds",
+                "When the serving certificate expires",
+            ),
+            tls_reloads: family(all, "tls_reloads", "Certificate and client CA reloads by result"),
+            connections: family(all, "connections", "Open HTTPS connections"),
+            in_flight: family(all, "in_flight_requests", "HTTPS requests being answered"),
             registry,
-            admissions,
-            duration,
-            injections,
-            conflicts,
-            lookups,
-            config_info,
-            config_reloads,
-            config_last_success,
-            tls_not_before,
-            tls_not_after,
-            tls_reloads,
-            connections,
-            in_flight,
         }
     }
 
     /// One request was answered, `elapsed` after its head was read.
-    pub fn admission(&self, outcome: Outcome, elapsed: Duration) {
-        self.admissions.add(outcome as usize);
+    pub fn admission(&self, outcome: Admission, elapsed: Duration) {
+        self.admissions[outcome].inc();
         self.duration.observe(elapsed);
     }
 
@@ -182,12 +134,12 @@ impl Metrics {
         }
     }
 
-    /// A look-up ended so.
+    /// A look-up, or an attempt at one, ended.
     pub fn lookup(&self, result: Lookup) {
-        self.lookups.add(result as usize);
+        self.lookups[result].inc();
     }
 
-    /// A configuration was taken into use; its runtimes and digests replace the ones shown before.
+    /// A configuration was loaded; its runtimes and digests replace the ones shown before.
     pub fn config_loaded<R, D>(&self, runtimes: impl IntoIterator<Item = (R, D)>)
     where
         R: Into<String>,
@@ -196,13 +148,13 @@ impl Metrics {
         let runtimes =
             runtimes.into_iter().map(|(runtime, digest)| (runtime.into(), digest.into())).collect();
         *self.config_info.0.lock().unwrap_or_else(PoisonError::into_inner) = runtimes;
-        self.config_reloads.add(Reload::Success as usize);
+        self.config_reloads[Reload::Success].inc();
         self.config_last_success.set(seconds_since_epoch(SystemTime::now()));
     }
 
-    /// A configuration was refused.
+    /// A configuration was rejected.
     pub fn config_rejected(&self) {
-        self.config_reloads.add(Reload::Failure as usize);
+        self.config_reloads[Reload::Failure].inc();
     }
 
     /// The validity of the serving certificate in use, in seconds since the epoch.
@@ -211,28 +163,28 @@ impl Metrics {
         self.tls_not_after.set(not_after);
     }
 
-    /// A certificate or client authority was read again.
+    /// A certificate or client CA was read again.
     pub fn tls_reload(&self, result: Reload) {
-        self.tls_reloads.add(result as usize);
+        self.tls_reloads[result].inc();
     }
 
     /// Counts an open connection for as long as the guard lives.
-    pub fn connection(&self) -> Counted {
-        Counted::new(&self.connections)
+    pub fn connection(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.connections)
     }
 
     /// Counts a request being answered for as long as the guard lives.
-    pub fn in_flight(&self) -> Counted {
-        Counted::new(&self.in_flight)
+    pub fn in_flight(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.in_flight)
     }
 
-    /// All metrics in the Prometheus text format 0.0.4, whose media type is [`CONTENT_TYPE`].
+    /// All metrics in the OpenMetrics format, whose media type is [`CONTENT_TYPE`].
     #[must_use]
     pub fn text(&self) -> String {
-        let mut open_metrics = String::with_capacity(8 * 1024);
+        let mut text = String::with_capacity(8 * 1024);
         // Writing to a String cannot fail.
-        let _ = text::encode(&mut open_metrics, &self.registry);
-        prometheus_text(&open_metrics)
+        let _ = text::encode(&mut text, &self.registry);
+        text
     }
 }
 
@@ -248,30 +200,11 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// OpenMetrics names a counter without `_total` in its comments and ends with a mark; the older text format, which
-/// every scraper and checker reads, does neither.
-fn prometheus_text(open_metrics: &str) -> String {
-    let mut text = String::with_capacity(open_metrics.len() + 256);
-    let mut lines = open_metrics.lines().peekable();
-    while let Some(line) = lines.next() {
-        if line == "# EOF" {
-            break;
-        }
-        let is_counter = |name: &str, line: &str| {
-            line.strip_prefix("# TYPE ")
-                .and_then(|rest| rest.strip_prefix(name))
-                .is_some_and(|rest| rest == " counter")
-        };
-        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' '))
-            && lines.peek().is_some_and(|next| is_counter(name, next))
-        {
-            text.extend(["# HELP ", name, "_total ", help, "\n", "# TYPE ", name, "_total counter\n"]);
-            lines.next();
-            continue;
-        }
-        text.extend([line, "\n"]);
-    }
-    text
+/// A new metric, of which the registry keeps the other handle.
+fn family<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 fn seconds_since_epoch(at: SystemTime) -> f64 {
@@ -292,16 +225,16 @@ impl RuntimeMetrics {
     }
 }
 
-// === impl Counted ===
+// === impl GaugeGuard ===
 
-impl Counted {
+impl GaugeGuard {
     fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -309,22 +242,30 @@ impl Drop for Counted {
 
 // === impl Counters ===
 
-impl<L: Copy> Counters<L> {
-    fn new(label: &'static str, all: &'static [L], text: fn(L) -> &'static str) -> Arc<Self> {
-        Arc::new(Self { all, text, label, counts: all.iter().map(|_| Counter::default()).collect() })
-    }
+impl<L: Label> Index<L> for Counters<L> {
+    type Output = Counter;
 
-    fn add(&self, index: usize) {
-        if let Some(counter) = self.counts.get(index) {
-            counter.inc();
-        }
+    fn index(&self, label: L) -> &Counter {
+        &self.counts[label.position()]
     }
 }
 
-impl<L: Copy> EncodeMetric for Counters<L> {
+impl<L: Label> Default for Counters<L> {
+    fn default() -> Self {
+        Self { counts: L::ALL.iter().map(|_| Counter::default()).collect(), label: PhantomData }
+    }
+}
+
+impl<L> Clone for Counters<L> {
+    fn clone(&self) -> Self {
+        Self { counts: Arc::clone(&self.counts), label: PhantomData }
+    }
+}
+
+impl<L: Label> EncodeMetric for Counters<L> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (member, counter) in self.all.iter().zip(&self.counts) {
-            let labels = [(self.label, (self.text)(*member))];
+        for (label, counter) in L::ALL.iter().zip(self.counts.iter()) {
+            let labels = [(L::NAME, label.text())];
             counter.encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
@@ -332,6 +273,12 @@ impl<L: Copy> EncodeMetric for Counters<L> {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Counter
+    }
+}
+
+impl<L> fmt::Debug for Counters<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counters")
     }
 }
 
@@ -351,24 +298,6 @@ impl EncodeMetric for ConfigInfo {
     }
 }
 
-// === impl Shared ===
-
-impl<T: EncodeMetric> EncodeMetric for Shared<T> {
-    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
-        self.0.encode(encoder)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        self.0.metric_type()
-    }
-}
-
-impl<T> fmt::Debug for Shared<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shared")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,17 +307,19 @@ mod tests {
     }
 
     #[test]
-    fn counters_carry_their_full_name_in_the_comments_too() {
+    fn the_text_is_openmetrics() {
         let text = Metrics::new().text();
-        assert!(text.contains("# TYPE sandbox_injector_admission_requests_total counter\n"), "{text}");
-        assert!(text.contains("# HELP sandbox_injector_admission_requests_total Webhook requests"), "{text}");
-        assert!(!text.contains("# EOF"));
+        let family = "# HELP sandbox_injector_admission_requests Webhook requests by outcome.\n\
+                      # TYPE sandbox_injector_admission_requests counter\n\
+                      sandbox_injector_admission_requests_total{outcome=";
+        assert!(text.contains(family), "{text}");
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
     }
 
     #[test]
     fn every_outcome_starts_at_zero() {
         let text = Metrics::new().text();
-        for outcome in Outcome::ALL {
+        for outcome in Admission::ALL {
             let series =
                 format!("sandbox_injector_admission_requests_total{{outcome=\"{}\"}}", outcome.as_str());
             assert_eq!(value(&text, &series), Some(0.0), "{series}");
@@ -412,8 +343,8 @@ mod tests {
     #[test]
     fn the_duration_histogram_resolves_25_microseconds() {
         let metrics = Metrics::new();
-        metrics.admission(Outcome::Injected, Duration::from_micros(25));
-        metrics.admission(Outcome::Injected, Duration::from_micros(26));
+        metrics.admission(Admission::Injected, Duration::from_micros(25));
+        metrics.admission(Admission::Injected, Duration::from_micros(26));
         let text = metrics.text();
         let bucket = |le: &str| {
             value(&text, &format!("sandbox_injector_admission_duration_seconds_bucket{{le=\"{le}\"}}"))

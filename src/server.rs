@@ -1,7 +1,7 @@
 //! The server: HTTPS for the API server, plain HTTP for probes and metrics.
 //!
 //! ```text
-//! listener ── TLS ── connection ── routes ── Admission (the webhook, given from outside)
+//! listener ── TLS ── connection ── routes ── Reviews (the webhook, given from outside)
 //! ```
 //!
 //! It knows nothing of pods. It must never drop a request that it has begun to read, wait without a deadline, or
@@ -39,8 +39,8 @@ use crate::metrics::Metrics;
 pub use crate::readiness::Readiness;
 use crate::tls::Tls;
 
-/// The webhook as the server sees it.
-pub trait Admission: Send + Sync + 'static {
+/// What answers reviews: the webhook as the server sees it.
+pub trait Reviews: Send + Sync + 'static {
     /// Answers `POST /mutate`. `body` is the whole request body; at `deadline` the answer should be on its way, for a
     /// little later the API server gives up and the server abandons the call.
     fn mutate(&self, body: Bytes, deadline: Instant) -> impl Future<Output = Reply> + Send;
@@ -51,7 +51,7 @@ pub trait Admission: Send + Sync + 'static {
 
 /// How the server is set up.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ServerOptions {
     /// Where HTTPS is served (`--bind`).
     pub bind: SocketAddr,
     /// Where probes and metrics are served (`--metrics-bind`).
@@ -63,40 +63,60 @@ pub struct Options {
     pub limits: Limits,
 }
 
-/// What clients may use up, in time and space. The defaults suit a cluster; tests shrink them.
-#[derive(Clone, Debug)]
+/// What clients may use up. The defaults suit a cluster; tests shrink them.
+#[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// Open HTTPS connections; one more displaces the one that has been idle longest. Lowered at start to
-    /// what the process may open.
-    pub connections: usize,
-    /// Connections beyond that which are still accepted, to be told 503.
-    pub spare_connections: usize,
-    /// Open connections of the plain listener.
-    pub plain_connections: usize,
-    /// How long a connection must have been idle before it may be displaced.
-    pub displace_after: Duration,
-    /// Bytes of one request body. The API server's own limit on objects leaves reviews well below.
+    /// In connections.
+    pub connections: ConnectionLimits,
+    /// In space.
+    pub bytes: ByteLimits,
+    /// In time.
+    pub times: TimeLimits,
+}
+
+/// How many connections may be open.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// Over HTTPS; one more displaces the one that has been idle longest. Lowered at start to what the process may open.
+    pub https: usize,
+    /// Over HTTPS, beyond that: still accepted, to be told 503.
+    pub spare: usize,
+    /// Of the plain listener.
+    pub plain: usize,
+}
+
+/// How many bytes requests may take.
+#[derive(Clone, Debug)]
+pub struct ByteLimits {
+    /// Of one request body. The API server's own limit on objects leaves reviews well below.
     pub body: usize,
-    /// Bytes of all request bodies that are being read or answered; at least [`Self::body`].
+    /// Of all request bodies that are being read or answered; at least [`Self::body`].
     pub in_flight: usize,
-    /// Time for a TLS handshake.
+}
+
+/// How long things may take.
+#[derive(Clone, Debug)]
+pub struct TimeLimits {
+    /// A TLS handshake.
     pub handshake: Duration,
-    /// Time from a request's first byte to the end of its head.
+    /// From a request's first byte to the end of its head.
     pub head: Duration,
-    /// Time from the end of the head to the end of the body.
-    pub body_time: Duration,
-    /// Time for the client to take an answer.
+    /// From the end of the head to the end of the body.
+    pub body: Duration,
+    /// Until the client has taken an answer.
     pub write: Duration,
-    /// Time without a request after which a connection is closed. More than the 90 s for which the API server
+    /// Without a request, after which a connection is closed. More than the 90 s for which the API server
     /// keeps one, so that it is the API server that closes: it does not retry a POST that meets a closing one.
     pub idle: Duration,
-    /// Time for a client to close after we did, during which what it still sends is thrown away: closing with
+    /// Without a request, after which a connection may be displaced by a new one.
+    pub displaceable: Duration,
+    /// Until the client closes after we did, during which what it still sends is thrown away: closing with
     /// unread bytes resets the connection, and the answer might be lost.
     pub linger: Duration,
-    /// Time for a request whose `timeout` parameter is absent or invalid; what Kubernetes defaults to.
-    pub timeout: Duration,
-    /// The longest time for a request; what Kubernetes allows.
-    pub longest_timeout: Duration,
+    /// A request whose `timeout` parameter is absent or invalid; what Kubernetes defaults to.
+    pub default_timeout: Duration,
+    /// Any request; what Kubernetes allows.
+    pub max_timeout: Duration,
 }
 
 /// Why the server could not be started.
@@ -114,6 +134,9 @@ pub enum ServerError {
         /// What to do about it.
         fix: &'static str,
     },
+    /// The system cannot tell the address of a listener.
+    #[error("cannot tell the address that is listened on: {0}")]
+    Address(#[source] io::Error),
 }
 
 /// How serving ended.
@@ -132,7 +155,7 @@ pub enum Stopped {
 pub struct Server {
     https: TcpListener,
     http: TcpListener,
-    options: Options,
+    options: ServerOptions,
 }
 
 // === impl Server ===
@@ -142,52 +165,52 @@ impl Server {
     ///
     /// # Errors
     /// When an address is taken, not of this host, or not permitted.
-    pub async fn bind(options: Options) -> Result<Self, ServerError> {
+    pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
         let https = listen(options.bind, "--bind").await?;
         let http = listen(options.metrics_bind, "--metrics-bind").await?;
         Ok(Self { https, http, options })
     }
 
-    /// The address of the HTTPS listener; its port is the real one when port 0 was asked for.
+    /// The address of the HTTPS listener; its port is the real one when port 0 was requested.
     ///
     /// # Errors
     /// When the system cannot tell.
-    pub fn https_address(&self) -> io::Result<SocketAddr> {
-        self.https.local_addr()
+    pub fn https_address(&self) -> Result<SocketAddr, ServerError> {
+        self.https.local_addr().map_err(ServerError::Address)
     }
 
     /// The address of the plain listener.
     ///
     /// # Errors
     /// When the system cannot tell.
-    pub fn http_address(&self) -> io::Result<SocketAddr> {
-        self.http.local_addr()
+    pub fn http_address(&self) -> Result<SocketAddr, ServerError> {
+        self.http.local_addr().map_err(ServerError::Address)
     }
 
     /// Serves until `shutdown` says so, then drains: not ready at once, `Connection: close` on answers for
-    /// [`Options::drain`], then no new connections and an end to what is in flight. Probes are answered to the last.
-    pub async fn run<A: Admission>(
+    /// [`ServerOptions::drain`], then no new connections and an end to what is in flight. Probes are answered to the last.
+    pub async fn run<R: Reviews>(
         self,
-        admission: Arc<A>,
+        reviews: Arc<R>,
         tls: Tls,
         metrics: Arc<Metrics>,
         readiness: Readiness,
         mut shutdown: Shutdown,
     ) -> Stopped {
-        let Self { https, http, options: Options { bind: _, metrics_bind: _, drain, limits } } = self;
+        let Self { https, http, options: ServerOptions { bind: _, metrics_bind: _, drain, limits } } = self;
         let limits = Arc::new(limits.within_open_files());
         let https = Listener {
             tcp: https,
             kind: Kind::Https(TlsAcceptor::from(tls.server_config()), Arc::clone(&metrics)),
-            router: routes::router(admission, Arc::clone(&metrics), Arc::clone(&limits)),
-            registry: Registry::new(limits.connections, limits.spare_connections),
+            router: routes::router(reviews, Arc::clone(&metrics), Arc::clone(&limits)),
+            registry: Registry::new(limits.connections.https, limits.connections.spare),
             limits: Arc::clone(&limits),
         };
         let http = Listener {
             tcp: http,
             kind: Kind::Plain,
             router: health::router(readiness.clone(), metrics),
-            registry: Registry::new(limits.plain_connections, 0),
+            registry: Registry::new(limits.connections.plain, 0),
             limits: Arc::clone(&limits),
         };
         let (https_registry, http_registry) = (Arc::clone(&https.registry), Arc::clone(&http.registry));
@@ -207,21 +230,21 @@ impl Server {
             sleep(drain).await;
             tracing::info!("drain finished; no longer accepting connections");
             https_registry.enter(Stage::Stopping);
-            let patience = limits.longest_timeout + limits.linger;
-            let stopped = match timeout(patience, serving.join_next()).await {
+            let longest = limits.times.max_timeout + limits.times.linger;
+            let stopped = match timeout(longest, serving.join_next()).await {
                 Ok(_) => Stopped::Drained,
                 Err(_) => Stopped::CutOff,
             };
             http_registry.enter(Stage::Stopping);
-            // Nobody waits for an answer that came too late to be read.
-            let _ = timeout(limits.linger, probes.join_next()).await;
+            // An answer that comes too late to be read is not waited for.
+            let _ = timeout(limits.times.linger, probes.join_next()).await;
             stopped
         };
         let stopped = tokio::select! {
             stopped = in_order => stopped,
             () = shutdown.signal(2) => Stopped::Aborted,
         };
-        // Whoever starts the next server on these addresses finds them free.
+        // The next server on these addresses finds them free.
         for mut tasks in [serving, probes, reloading] {
             tasks.shutdown().await;
         }
@@ -246,23 +269,30 @@ async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, 
 
 // === impl Limits ===
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { https: 4096, spare: 64, plain: 256 }
+    }
+}
+
+impl Default for ByteLimits {
+    fn default() -> Self {
+        Self { body: 7 << 20, in_flight: 64 << 20 }
+    }
+}
+
+impl Default for TimeLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
-            spare_connections: 64,
-            plain_connections: 256,
-            displace_after: Duration::from_secs(1),
-            body: 7 << 20,
-            in_flight: 64 << 20,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
-            body_time: Duration::from_secs(10),
+            body: Duration::from_secs(10),
             write: Duration::from_secs(10),
             idle: Duration::from_secs(120),
+            displaceable: Duration::from_secs(1),
             linger: Duration::from_secs(1),
-            timeout: Duration::from_secs(10),
-            longest_timeout: Duration::from_secs(30),
+            default_timeout: Duration::from_secs(10),
+            max_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -271,17 +301,18 @@ impl Limits {
     /// As many connections as the process may open files, and that raised as far as need be.
     fn within_open_files(mut self) -> Self {
         /// Descriptors for everything that is not a connection of a client.
-        const OTHERS: usize = 64;
-        let others = OTHERS + self.spare_connections + self.plain_connections;
-        let files = open_files::allow(self.connections + others);
+        const OTHER_FILES: usize = 64;
+        let ConnectionLimits { https, spare, plain } = &mut self.connections;
+        let others = OTHER_FILES + *spare + *plain;
+        let files = open_files::allow(*https + others);
         let room = files.saturating_sub(others).max(16);
-        if room < self.connections {
+        if room < *https {
             tracing::warn!(
                 connections = room,
                 open_files = files,
                 "connection limit lowered: the hard limit on open files (ulimit -Hn) is too low"
             );
-            self.connections = room;
+            *https = room;
         }
         self
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::mounted;
 use engine::config::config_map::{Entries, entries};
 
 /// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
@@ -78,8 +79,7 @@ impl Source {
 }
 
 fn directory(path: &Path) -> Result<Entries, SourceError> {
-    // The kubelet swaps the `..data` link; following it once keeps a reading within one version.
-    let version = fs::canonicalize(path.join("..data")).unwrap_or_else(|_| path.to_owned());
+    let version = mounted::version(path);
     let unreadable = |path: &Path, error| SourceError::Unreadable {
         path: path.to_owned(),
         error,

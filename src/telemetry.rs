@@ -3,7 +3,7 @@
 //! Stdout belongs to results. What is logged elsewhere must never hold a pod's body, a patch or an environment
 //! value; here that is why a panic is logged by its place and never by its message, which may quote what was parsed.
 
-mod fields;
+mod last_warning;
 mod queue;
 
 use std::{
@@ -15,6 +15,7 @@ use thiserror::Error;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
+pub(crate) use last_warning::LastWarning;
 pub use queue::LogWriter;
 
 /// What is logged when neither the flag nor `RUST_LOG` says so.
@@ -81,7 +82,7 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<LogWriter, Telemet
             let layer = fmt::layer().with_writer(queue).with_target(false);
             match colours() {
                 true => registry.with(layer).try_init()?,
-                false => registry.with(layer.with_ansi(false).fmt_fields(fields::Plain)).try_init()?,
+                false => registry.with(layer.with_ansi(false)).try_init()?,
             }
         }
         LogFormat::Json => {

@@ -1,4 +1,4 @@
-//! TLS: one server configuration for the life of the process, in which the certificate and the client authority are
+//! TLS: one server configuration for the life of the process, in which the certificate and the client CA are
 //! swapped beneath running connections.
 //!
 //! A broken replacement must never displace a working one, and nothing is read from disk during a handshake. Every
@@ -8,6 +8,7 @@ mod client;
 mod pair;
 
 use std::{
+    io,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -15,41 +16,45 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use rustls::{
-    ServerConfig,
+    CertificateError, ServerConfig,
     crypto::CryptoProvider,
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    pki_types::pem,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError},
     sign::CertifiedKey,
 };
 use thiserror::Error;
-use tokio::time::sleep;
+use tokio::{task::JoinError, time::sleep};
+use x509_parser::error::X509Error;
 
 use self::{
-    client::{AllowedNames, ClientAuthority, SwappedVerifier},
+    client::{AllowedNames, ClientCa, SwappedVerifier},
     pair::Pair,
 };
+use crate::certs;
 use crate::readiness::{Gate, Readiness};
 use crate::{
     metrics::{Metrics, Reload},
+    telemetry::LastWarning,
     watch::{self, Watch},
 };
 
-/// How long after a failed read there is another before anybody hears of it.
-const SECOND_LOOK: Duration = Duration::from_millis(200);
+/// How long after a failed read there is another before the failure is reported.
+const SECOND_READ_DELAY: Duration = Duration::from_millis(200);
 
-/// Why a certificate, key or authority is not taken into use.
-#[derive(Debug, Error, PartialEq, Eq)]
+/// Why a certificate, key or CA is not loaded.
+#[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{file}: {reason}; {fix}")]
+    #[error("{file}: {source}; {fix}")]
     Read {
         /// The file.
         file: String,
         /// What the system says.
-        reason: String,
+        source: io::Error,
         /// What to do about it.
         fix: &'static str,
     },
-    /// A file holds no PEM section of the kind that is needed.
+    /// A file contains no PEM section of the kind that is needed.
     #[error("{file}: no PEM {wanted} in it")]
     Missing {
         /// The file.
@@ -58,12 +63,12 @@ pub enum TlsError {
         wanted: &'static str,
     },
     /// A PEM section cannot be decoded or used.
-    #[error("{file}: {reason}")]
+    #[error("{file}: {source}")]
     Unusable {
         /// The file.
         file: String,
         /// What is wrong.
-        reason: String,
+        source: UnusablePem,
     },
     /// The key belongs to another certificate.
     #[error("{key}: does not match the certificate in {certificate}; replace both files together")]
@@ -91,6 +96,40 @@ pub enum TlsError {
         /// When it becomes valid.
         not_before: String,
     },
+    /// The cryptography does not do what is configured.
+    #[error("cannot configure TLS: {0}")]
+    Configuration(#[source] rustls::Error),
+    /// Reading panicked.
+    #[error("{file}: reading it failed: {source}")]
+    Panicked {
+        /// The file or directory.
+        file: String,
+        /// The panic, without its message.
+        source: JoinError,
+    },
+}
+
+/// What is wrong with a PEM section.
+#[derive(Debug, Error)]
+pub enum UnusablePem {
+    /// It is not PEM.
+    #[error(transparent)]
+    Pem(#[from] pem::Error),
+    /// It is not a certificate.
+    #[error("not an X.509 certificate: {0}")]
+    NotACertificate(#[from] x509_parser::nom::Err<X509Error>),
+    /// It is a certificate that the TLS library does not take.
+    #[error("{0:?}")]
+    Certificate(CertificateError),
+    /// It is not a certificate that can sign others.
+    #[error("not a CA certificate: {0}")]
+    NotACa(#[source] rustls::Error),
+    /// Nothing can be verified with it.
+    #[error(transparent)]
+    Verifier(#[from] VerifierBuilderError),
+    /// It is a key that the TLS library does not take.
+    #[error(transparent)]
+    Key(rustls::Error),
 }
 
 /// Where the serving certificate comes from.
@@ -110,8 +149,8 @@ pub enum Identity {
 /// Which clients may connect.
 #[derive(Clone, Debug)]
 pub struct ClientAuth {
-    /// A PEM file of authorities, one of which must have signed the client's certificate. Reloaded.
-    pub authority: PathBuf,
+    /// A PEM file of CA certificates, one of which must have signed the client's certificate. Reloaded.
+    pub ca: PathBuf,
     /// Of these names the client's certificate must have one, as a DNS name or common name; empty is any name.
     pub allowed_names: Vec<String>,
 }
@@ -122,20 +161,20 @@ pub struct Tls {
     reloads: Vec<Reloading>,
 }
 
-/// A thing on disk that is swapped when it changes.
+/// A file, or pair of files, that is swapped when it changes.
 struct Reloading {
     watch: Watch,
-    source: Arc<Source>,
+    watched: Arc<Watched>,
     gate: Gate,
     metrics: Arc<Metrics>,
-    /// The error logged last, so that the same one is logged and counted once.
-    complaint: Option<TlsError>,
+    /// So that the same error is logged and counted once.
+    last_warning: LastWarning,
 }
 
 /// What is read, and where it goes.
-enum Source {
+enum Watched {
     Pair { directory: PathBuf, current: Arc<CurrentPair> },
-    Authority { file: PathBuf, current: Arc<SwappedVerifier> },
+    Ca { file: PathBuf, current: Arc<SwappedVerifier> },
 }
 
 /// The pair that handshakes use.
@@ -153,7 +192,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 impl Tls {
     /// Reads everything once and makes the gates `certificate` and, with `clients`, `client-ca`.
     ///
-    /// What is missing or broken on disk is no error here: handshakes fail and the gate says why until it is mended.
+    /// What is missing or broken on disk is not an error here: handshakes fail and the gate says why until it is fixed.
     /// An expired certificate is used when there is no better one, and logged as an error.
     ///
     /// # Errors
@@ -177,25 +216,25 @@ impl Tls {
             Identity::Directory(directory) => reloads.push(Reloading {
                 // Before the first read, so that no change falls in between.
                 watch: watch::directory(&directory),
-                source: Arc::new(Source::Pair { directory, current: Arc::clone(&pair) }),
+                watched: Arc::new(Watched::Pair { directory, current: Arc::clone(&pair) }),
                 gate,
                 metrics: Arc::clone(metrics),
-                complaint: None,
+                last_warning: LastWarning::default(),
             }),
         }
-        let verifier = clients.map(|ClientAuth { authority, allowed_names }| {
+        let verifier = clients.map(|ClientAuth { ca, allowed_names }| {
             let verifier = Arc::new(SwappedVerifier::new(provider(), AllowedNames::new(allowed_names)));
             reloads.push(Reloading {
-                watch: watch::file(&authority),
-                source: Arc::new(Source::Authority { file: authority, current: Arc::clone(&verifier) }),
+                watch: watch::file(&ca),
+                watched: Arc::new(Watched::Ca { file: ca, current: Arc::clone(&verifier) }),
                 gate: readiness.gate("client-ca"),
                 metrics: Arc::clone(metrics),
-                complaint: None,
+                last_warning: LastWarning::default(),
             });
             verifier
         });
         for reloading in &mut reloads {
-            let result = reloading.source.read(SystemTime::now());
+            let result = reloading.watched.read(SystemTime::now());
             reloading.settle(result);
         }
         Ok(Self { config: server_config(pair, verifier)?, reloads })
@@ -223,7 +262,7 @@ fn server_config(
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| TlsError::Unusable { file: "TLS".into(), reason: error.to_string() })?;
+        .map_err(TlsError::Configuration)?;
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
@@ -244,7 +283,7 @@ impl Reloading {
             let mut result = self.read().await;
             if result.is_err() {
                 // A writer that is between its two files, or has just removed the ones that we were reading.
-                sleep(SECOND_LOOK).await;
+                sleep(SECOND_READ_DELAY).await;
                 result = self.read().await;
             }
             self.settle(result);
@@ -252,90 +291,85 @@ impl Reloading {
     }
 
     /// Reads off the threads that answer requests.
-    async fn read(&self) -> Result<Change, TlsError> {
-        let source = Arc::clone(&self.source);
-        let read = tokio::task::spawn_blocking(move || source.read(SystemTime::now())).await;
-        read.unwrap_or_else(|error| {
-            Err(TlsError::Unusable {
-                file: self.source.to_string(),
-                reason: format!("reading it failed: {error}"),
-            })
-        })
+    async fn read(&self) -> Result<Reread, TlsError> {
+        let watched = Arc::clone(&self.watched);
+        let read = tokio::task::spawn_blocking(move || watched.read(SystemTime::now())).await;
+        read.unwrap_or_else(|source| Err(TlsError::Panicked { file: self.watched.to_string(), source }))
     }
 
     /// Tells log, metric and gate how a read ended.
-    fn settle(&mut self, result: Result<Change, TlsError>) {
+    fn settle(&mut self, result: Result<Reread, TlsError>) {
         match result {
-            Ok(Change::None) => {
-                // What is on disk is what is in use: a failure in between has mended itself.
-                if self.complaint.take().is_some() {
-                    tracing::info!(source = %self.source, "the file on disk is usable again");
+            Ok(Reread::Unchanged) => {
+                // What is on disk is what is in use: a failure in between has passed.
+                if self.last_warning.clear() {
+                    tracing::info!(source = %self.watched, "the file on disk is usable again");
                 }
             }
-            Ok(Change::Authority) => {
-                self.complaint = None;
+            Ok(Reread::Ca) => {
+                self.last_warning.clear();
                 self.gate.ready();
                 self.metrics.tls_reload(Reload::Success);
-                tracing::info!(source = %self.source, "client CA loaded");
+                tracing::info!(source = %self.watched, "client CA loaded");
             }
-            Ok(Change::Pair(pair)) => {
-                self.complaint = None;
+            Ok(Reread::Pair(pair)) => {
+                self.last_warning.clear();
                 self.gate.ready();
                 self.metrics.tls_reload(Reload::Success);
                 self.metrics.certificate(pair.not_before, pair.not_after);
-                let not_after = pair::date(pair.not_after);
+                let not_after = certs::date(pair.not_after);
                 if pair.expired(SystemTime::now()) {
-                    tracing::error!(source = %self.source, not_after, "certificate loaded, but it has expired");
+                    tracing::error!(source = %self.watched, not_after, "certificate loaded, but it has expired");
                 } else {
-                    tracing::info!(source = %self.source, not_after, "certificate loaded");
+                    tracing::info!(source = %self.watched, not_after, "certificate loaded");
                 }
             }
             Err(error) => {
-                if self.complaint.as_ref() == Some(&error) {
+                let error = error.to_string();
+                if !self.last_warning.replace(&error) {
                     return;
                 }
                 self.metrics.tls_reload(Reload::Failure);
-                if self.source.in_use() {
-                    tracing::error!(source = %self.source, %error, "not loaded; the previous one stays in use");
+                if self.watched.in_use() {
+                    tracing::error!(source = %self.watched, %error, "not loaded; the previous one stays in use");
                 } else {
-                    tracing::error!(source = %self.source, %error, "not loaded; no connection can be accepted until it is");
-                    self.gate.not_ready(error.to_string());
+                    tracing::error!(source = %self.watched, %error, "not loaded; no connection can be accepted until it is");
+                    self.gate.not_ready(error);
                 }
-                self.complaint = Some(error);
             }
         }
     }
 }
 
 /// What a read brought.
-enum Change {
-    None,
-    Authority,
+enum Reread {
+    Unchanged,
+    Ca,
     Pair(Arc<Pair>),
 }
 
-// === impl Source ===
+// === impl Watched ===
 
-impl Source {
+impl Watched {
     /// Reads from disk and swaps, if there is something new and good.
-    fn read(&self, now: SystemTime) -> Result<Change, TlsError> {
+    fn read(&self, now: SystemTime) -> Result<Reread, TlsError> {
         match self {
             Self::Pair { directory, current } => {
                 let pair = Pair::read(directory)?;
                 let in_use = current.0.load_full();
                 if in_use.as_ref().is_some_and(|in_use| in_use.same(&pair)) {
-                    return Ok(Change::None);
+                    return Ok(Reread::Unchanged);
                 }
                 if let Some(in_use) = in_use.filter(|in_use| in_use.valid(now)) {
                     pair.refuse_unless_valid(now, &in_use, directory)?;
                 }
                 let pair = Arc::new(pair);
                 current.0.store(Some(Arc::clone(&pair)));
-                Ok(Change::Pair(pair))
+                Ok(Reread::Pair(pair))
             }
-            Self::Authority { file, current } => {
-                let authority = ClientAuthority::read(file, &provider())?;
-                Ok(if current.swap(authority) { Change::Authority } else { Change::None })
+            Self::Ca { file, current } => {
+                let ca = ClientCa::read(file, &provider())?;
+                Ok(if current.swap(ca) { Reread::Ca } else { Reread::Unchanged })
             }
         }
     }
@@ -344,16 +378,16 @@ impl Source {
     fn in_use(&self) -> bool {
         match self {
             Self::Pair { current, .. } => current.0.load().is_some(),
-            Self::Authority { current, .. } => current.is_loaded(),
+            Self::Ca { current, .. } => current.is_loaded(),
         }
     }
 }
 
-impl std::fmt::Display for Source {
+impl std::fmt::Display for Watched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pair { directory, .. } => directory.display().fmt(f),
-            Self::Authority { file, .. } => file.display().fmt(f),
+            Self::Ca { file, .. } => file.display().fmt(f),
         }
     }
 }

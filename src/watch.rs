@@ -1,9 +1,9 @@
 //! Says when files may have changed: the one user of file system notifications.
 //!
 //! A [`Watch`] is of a directory, never of a file in it, for a mounted ConfigMap or Secret changes by a rename of
-//! its `..data` link and the files themselves then never report again. It says *maybe*: whoever waits reads and
+//! its `..data` link and the files themselves then never report again. It says *maybe*: the caller reads and
 //! compares. It must never miss a change for good, so besides notifications there is a slow look at the clock, and a
-//! quicker one while notifications cannot be had.
+//! quicker one while there are no notifications.
 
 use std::{
     ffi::OsStr,
@@ -26,16 +26,16 @@ use tokio::{
 };
 
 /// Writers touch several files for one change: this long must be quiet before the change is reported.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET_TIME: Duration = Duration::from_millis(50);
 
 /// A directory that is never quiet is reported all the same after this long.
-const PATIENCE: Duration = Duration::from_millis(300);
+const MAX_DELAY: Duration = Duration::from_millis(300);
 
-/// How often a change is assumed that no notification told of, such as an edit behind a link to elsewhere.
-const SLOW: Duration = Duration::from_secs(10);
+/// How often a change is assumed of which there was no notification, such as an edit in a directory to which a link leads.
+const ARMED_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The same, while there are no notifications because the kernel has no watches left.
-const POLL: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Tells when a directory may have changed. Make it *before* the first read, so that no change falls in between.
 pub struct Watch {
@@ -43,7 +43,10 @@ pub struct Watch {
     signal: Arc<Signal>,
     arm: Arm,
     armed: Option<Armed>,
-    complained: bool,
+    /// There was a notification that no call has reported yet.
+    noticed: bool,
+    /// It was logged that there are no notifications.
+    warned: bool,
 }
 
 /// What the notification thread tells the waiting task.
@@ -57,11 +60,11 @@ struct Signal {
 /// The watcher, and which directories it watches by their identity.
 struct Armed {
     _watcher: RecommendedWatcher,
-    watched: Vec<Identity>,
+    watched: Vec<DirectoryId>,
 }
 
 /// Device and inode: a path may come to mean another directory.
-type Identity = (PathBuf, u64, u64);
+type DirectoryId = (PathBuf, u64, u64);
 
 type Arm = fn(&Path, &[PathBuf], &Arc<Signal>) -> notify::Result<RecommendedWatcher>;
 
@@ -84,26 +87,30 @@ impl Watch {
     fn new(path: PathBuf, arm: Arm) -> Self {
         // Notifications carry absolute paths; a relative one could not be compared with them.
         let directory = std::path::absolute(&path).unwrap_or(path);
-        let mut watch = Self { directory, signal: Arc::default(), arm, armed: None, complained: false };
+        let mut watch =
+            Self { directory, signal: Arc::default(), arm, armed: None, noticed: false, warned: false };
         watch.rearm();
         watch
     }
 
     /// Waits until something may have changed since the call before. Cancelling it loses nothing.
     pub async fn changed(&mut self) {
-        let pause = if self.armed.is_some() { SLOW } else { POLL };
-        if timeout_at(Instant::now() + pause, self.signal.wake.notified()).await.is_ok() {
-            let patience = Instant::now() + PATIENCE;
+        let interval = if self.armed.is_some() { ARMED_POLL_INTERVAL } else { POLL_INTERVAL };
+        let signal = Arc::clone(&self.signal);
+        if !self.noticed {
+            self.noticed = timeout_at(Instant::now() + interval, signal.wake.notified()).await.is_ok();
+        }
+        if self.noticed {
+            // Still noticed if this wait is cancelled.
+            let latest = Instant::now() + MAX_DELAY;
             loop {
-                // A cancelled wait must not lose the notification it has taken.
-                let taken = Taken(&self.signal);
-                sleep(QUIET).await;
-                std::mem::forget(taken);
-                let more = timeout_at(Instant::now(), self.signal.wake.notified()).await.is_ok();
-                if !more || Instant::now() >= patience {
+                sleep(QUIET_TIME).await;
+                let more = timeout_at(Instant::now(), signal.wake.notified()).await.is_ok();
+                if !more || Instant::now() >= latest {
                     break;
                 }
             }
+            self.noticed = false;
         }
         // Before the caller reads: what changes after this is reported by the next call.
         self.rearm();
@@ -112,7 +119,7 @@ impl Watch {
     /// Watches what the path means now, if that is not what is being watched.
     fn rearm(&mut self) {
         let moved = self.signal.moved.swap(false, Ordering::AcqRel);
-        let wanted: Vec<Identity> = targets(&self.directory).into_iter().filter_map(identify).collect();
+        let wanted: Vec<DirectoryId> = targets(&self.directory).into_iter().filter_map(identify).collect();
         if !moved && self.armed.as_ref().is_some_and(|armed| armed.watched == wanted) {
             return;
         }
@@ -121,28 +128,19 @@ impl Watch {
         match (self.arm)(&self.directory, &paths, &self.signal) {
             Ok(watcher) => {
                 self.armed = Some(Armed { _watcher: watcher, watched: wanted });
-                self.complained = false;
+                self.warned = false;
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
+                if !std::mem::replace(&mut self.warned, true) {
                     tracing::warn!(
                         directory = %self.directory.display(),
                         %error,
-                        "file notifications are unavailable, polling every {POLL:?} instead; \
+                        "file notifications are unavailable, polling every {POLL_INTERVAL:?} instead; \
                          fs.inotify.max_user_watches or max_user_instances may be exhausted"
                     );
                 }
             }
         }
-    }
-}
-
-/// Puts a taken notification back if the wait is cancelled.
-struct Taken<'a>(&'a Signal);
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.0.wake.notify_one();
     }
 }
 
@@ -154,14 +152,14 @@ fn targets(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(unix)]
-fn identify(path: PathBuf) -> Option<Identity> {
+fn identify(path: PathBuf) -> Option<DirectoryId> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(&path).ok()?;
     Some((path, metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn identify(path: PathBuf) -> Option<Identity> {
+fn identify(path: PathBuf) -> Option<DirectoryId> {
     Some((path, 0, 0))
 }
 
@@ -231,7 +229,7 @@ mod tests {
     }
 
     async fn quiet(watch: &mut Watch) -> bool {
-        timeout(PATIENCE, watch.changed()).await.is_err()
+        timeout(MAX_DELAY, watch.changed()).await.is_err()
     }
 
     /// A change may be reported once more than needed; afterwards it is quiet.
@@ -347,7 +345,7 @@ mod tests {
         fs::write(dir.path().join("key"), "x").unwrap();
         // Long enough for the notification to be taken, too short for the quiet that follows.
         for _ in 0..5 {
-            let _ = timeout(QUIET / 2, watch.changed()).await;
+            let _ = timeout(QUIET_TIME / 2, watch.changed()).await;
         }
         assert!(seen(&mut watch).await);
     }
@@ -360,6 +358,6 @@ mod tests {
         let start = Instant::now();
         watch.changed().await;
         watch.changed().await;
-        assert_eq!(start.elapsed().as_secs(), 2 * POLL.as_secs());
+        assert_eq!(start.elapsed().as_secs(), 2 * POLL_INTERVAL.as_secs());
     }
 }

@@ -11,11 +11,9 @@ use std::time::SystemTime;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Failure, terminal};
-use crate::certs::{self, CertificateAndKey, Validity};
+use crate::certs::{self, CertificateAndKey, Issued, Validity};
 
 /// How long a CA is valid: serving certificates are renewed under it without touching the caBundle.
 const CA_DAYS: u32 = 3650;
@@ -82,10 +80,10 @@ impl Certs {
             Some(ca) => (ca, false),
             None => {
                 let validity = Validity::days(now, days.max(CA_DAYS))?;
-                (certs::authority("sandbox-injector", validity)?, true)
+                (certs::ca("sandbox-injector", validity)?, true)
             }
         };
-        let serving = certs::serving(&ca, &names, Validity::days(now, days)?)?;
+        let Issued { pair: serving, not_after } = certs::serving(&ca, &names, Validity::days(now, days)?)?;
 
         let mut outputs = Vec::new();
         // Renewing in place finds the CA's certificate there already.
@@ -103,9 +101,7 @@ impl Certs {
 
         let written: Vec<&str> = outputs.iter().map(|output| output.name).collect();
         terminal::eprint_line(&format!("wrote {} to {}", written.join(", "), out.display()));
-        if let Some(end) = end(&serving.certificate) {
-            terminal::eprint_line(&format!("{CERTIFICATE} is valid until {end}"));
-        }
+        terminal::eprint_line(&format!("{CERTIFICATE} is valid until {}", certs::date(not_after)));
         terminal::print(&format!("{}\n", STANDARD.encode(&ca.certificate)))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -172,10 +168,4 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
 /// A new file. It has its mode from the first moment, and is never somebody else's.
 fn create(path: &Path, mode: u32) -> std::io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
-}
-
-fn end(certificate: &str) -> Option<String> {
-    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    Some(certificate.validity().not_after.to_string())
 }

@@ -6,32 +6,39 @@ use std::time::Duration;
 
 /// The next pause and how long pauses get.
 #[derive(Debug, Clone)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     next: Duration,
     longest: Duration,
 }
 
+impl Default for Backoff {
+    /// For what is needed at start and usually there at once.
+    fn default() -> Self {
+        Self::new(Duration::from_millis(100), Duration::from_secs(1))
+    }
+}
+
 impl Backoff {
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         Self { first, next: first, longest }
     }
 
     /// How long to pause now: at least half and at most all of the current step.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(self.longest);
-        step.mul_f64(0.5 + random() / 2.0)
+        step.mul_f64(0.5 + jitter() / 2.0)
     }
 
     /// Begins anew after things went well.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
 /// A number from 0 to 1 that need not be hard to guess: each hasher of the standard library has keys of its own.
-fn random() -> f64 {
+fn jitter() -> f64 {
     let bits = RandomState::new().hash_one(()) >> 32;
     u32::try_from(bits).map_or(0.0, |bits| f64::from(bits) / f64::from(u32::MAX))
 }
@@ -49,7 +56,7 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.pause() <= Duration::from_millis(100));
-        assert!((0..100).map(|_| random()).any(|number| number < 0.4));
-        assert!((0..100).map(|_| random()).any(|number| number > 0.6));
+        assert!((0..100).map(|_| jitter()).any(|number| number < 0.4));
+        assert!((0..100).map(|_| jitter()).any(|number| number > 0.6));
     }
 }

@@ -1,170 +1,153 @@
-//! The configuration's ConfigMap, watched through the API.
+//! The configuration's ConfigMap, read through the API: listed once, or listed and watched.
 //!
-//! A round is one list of the one name and the watch that follows on it; when the watch ends, for whatever reason, the
-//! next round begins with a list again. So expiry (410), a restarted API server, a lost event or a restored etcd need no
-//! rules of their own: no version is carried from one round to the next. A round is short, because a connection that died
-//! without a word is only noticed when the round is over.
-//!
-//! What is read is offered to the store, which keeps the last good configuration. An API server that cannot be reached
-//! is no offer once there is a configuration: nothing was refused.
+//! A watch is short, because a connection that died without a word is only noticed when the watch is over. Whoever
+//! follows the ConfigMap lists it again after each watch, however that ended. So expiry (410), a restarted API server, a
+//! lost event or a restored etcd need no rules of their own: no version is carried from one watch to the next.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, pin_mut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use hyper::Request;
 use kube::Client;
 use kube::core::WatchEvent;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::ask::{self, GONE, Rule, Trouble};
-use super::backoff::Backoff;
-use crate::serve::store::Store;
+use super::api::{self, ANSWER_TIMEOUT, ApiError, GONE, MalformedAnswer, Rule};
 use engine::config::config_map::{self, ConfigMapName, Entries};
 
-/// Pauses between rounds. An edit is to be live within a second also when the API server has just come back.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+/// How long one watch lasts.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Why a ConfigMap gives no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigMapError {
+    /// There is none of the name.
+    #[error("ConfigMap {0} does not exist; create it or correct --config-map")]
+    Missing(ConfigMapName),
+    /// The API server gives no answer about it.
+    #[error("cannot read ConfigMap {name}: {source}")]
+    Unreadable {
+        /// The ConfigMap.
+        name: ConfigMapName,
+        /// What happened.
+        source: Box<ApiError>,
+    },
+    /// It holds something else.
+    #[error("ConfigMap {name}: {reason}")]
+    Invalid {
+        /// The ConfigMap.
+        name: ConfigMapName,
+        /// What is wrong with it and how to fix it.
+        reason: String,
+    },
+}
 
-/// How long a round lasts.
-const ROUND: Duration = Duration::from_secs(30);
+/// The ConfigMap as the API server has it now.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Its entries, or why it has none.
+    pub(crate) entries: Result<Entries, ConfigMapError>,
+    /// The version from which to watch.
+    pub(crate) version: String,
+}
 
-/// A round that lasted this long went well.
-const WENT_WELL: Duration = Duration::from_secs(2);
+/// The edits of a ConfigMap, for a while.
+pub(crate) struct Edits {
+    name: ConfigMapName,
+    events: BoxStream<'static, kube::Result<WatchEvent<Value>>>,
+    end: Instant,
+}
+
+/// Reads the ConfigMap once.
+///
+/// # Errors
+/// When it cannot be read, is not there or is not a configuration.
+pub async fn read(client: &Client, name: &ConfigMapName) -> Result<Entries, ConfigMapError> {
+    list(client, name).await?.entries
+}
+
+/// Lists the one name: a list says from which version to watch, also where there is no ConfigMap.
+pub(crate) async fn list(client: &Client, name: &ConfigMapName) -> Result<Listed, ConfigMapError> {
+    let json = api::get_within(client, &collection(name), &rule(name)).await;
+    let List { metadata: ListMetadata { resource_version: version }, items } = json
+        .and_then(|json| Ok(serde_json::from_slice(&json).map_err(MalformedAnswer::Json)?))
+        .map_err(|error| unreadable(name, error))?;
+    if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(unreadable(name, MalformedAnswer::NoResourceVersion.into()));
+    }
+    let mut items = items.unwrap_or_default();
+    let entries = match items.iter_mut().find(|item| item["metadata"]["name"] == *name.name) {
+        Some(object) => entries_of(name, object),
+        None => Err(ConfigMapError::Missing(name.clone())),
+    };
+    Ok(Listed { entries, version })
+}
+
+/// Watches from `version` on; `None` when that has expired.
+pub(crate) async fn watch(
+    client: &Client,
+    name: &ConfigMapName,
+    version: &str,
+) -> Result<Option<Edits>, ConfigMapError> {
+    let seconds = WATCH_TIMEOUT.as_secs();
+    let path = format!("{}&watch=true&timeoutSeconds={seconds}&resourceVersion={version}", collection(name));
+    let request = Request::get(&path)
+        .body(Vec::new())
+        .map_err(|source| unreadable(name, ApiError::Path { path, source }))?;
+    match timeout(ANSWER_TIMEOUT, client.request_events::<Value>(request)).await {
+        Ok(Ok(events)) => {
+            // The API server ends the watch by itself; one that outlives that has lost its connection.
+            let end = Instant::now() + WATCH_TIMEOUT + ANSWER_TIMEOUT;
+            Ok(Some(Edits { name: name.clone(), events: events.boxed(), end }))
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == GONE => Ok(None),
+        Ok(Err(error)) => Err(unreadable(name, ApiError::of_client(error, &rule(name)))),
+        Err(_) => Err(unreadable(name, ApiError::Timeout { limit: ANSWER_TIMEOUT })),
+    }
+}
+
+impl Edits {
+    /// Waits for the next edit, and gives what the ConfigMap holds since; `None` at the end of the watch.
+    pub(crate) async fn next(&mut self) -> Result<Option<Result<Entries, ConfigMapError>>, ConfigMapError> {
+        let Self { name, events, end } = self;
+        let failed = |error| unreadable(name, ApiError::of_client(error, &rule(name)));
+        while let Ok(Some(event)) = timeout_at(*end, events.next()).await {
+            match event.map_err(failed)? {
+                WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
+                    return Ok(Some(entries_of(name, &mut object)));
+                }
+                WatchEvent::Deleted(_) => return Ok(Some(Err(ConfigMapError::Missing(name.clone())))),
+                WatchEvent::Bookmark(_) => {}
+                WatchEvent::Error(status) if status.code == GONE => break,
+                WatchEvent::Error(status) => return Err(failed(kube::Error::Api(status))),
+            }
+        }
+        Ok(None)
+    }
+}
 
 fn collection(ConfigMapName { namespace, name }: &ConfigMapName) -> String {
     format!("/api/v1/namespaces/{namespace}/configmaps?fieldSelector=metadata.name%3D{name}")
 }
 
-fn missing(source: &ConfigMapName) -> String {
-    format!("ConfigMap {source} does not exist; create it or correct --config-map")
+fn rule(name: &ConfigMapName) -> Rule {
+    let namespace = Some(name.namespace.clone());
+    Rule { verbs: "list and watch", resource: "configmaps", group: "", namespace }
 }
 
-fn unreadable(source: &ConfigMapName, trouble: &Trouble) -> String {
-    let rule = Rule {
-        verbs: "list and watch",
-        resource: "configmaps",
-        group: "",
-        namespace: Some(&source.namespace),
-    };
-    format!("cannot read ConfigMap {source}: {}", trouble.describe(rule))
+fn unreadable(name: &ConfigMapName, source: ApiError) -> ConfigMapError {
+    ConfigMapError::Unreadable { name: name.clone(), source: Box::new(source) }
 }
 
-/// The entries of an object that is the ConfigMap `source`.
-fn entries_of(source: &ConfigMapName, object: &mut Value) -> Result<Entries, String> {
+/// The entries of an object that is the ConfigMap `name`.
+fn entries_of(name: &ConfigMapName, object: &mut Value) -> Result<Entries, ConfigMapError> {
     // The items of a list have no type of their own.
     object["apiVersion"] = "v1".into();
     object["kind"] = "ConfigMap".into();
-    config_map::entries(object).map_err(|reason| format!("ConfigMap {source}: {reason}"))
-}
-
-/// Reads the ConfigMap once, for runs that end.
-///
-/// # Errors
-/// When it cannot be read, is not there or is no configuration, in words that name it and the fix.
-pub async fn read(client: &Client, source: &ConfigMapName) -> Result<Entries, String> {
-    let (entries, _) = list(client, source).await.map_err(|trouble| unreadable(source, &trouble))?;
-    entries
-}
-
-/// Offers what the ConfigMap holds to `store`, now and after every edit. Never ends.
-pub async fn follow(client: Client, source: ConfigMapName, store: Arc<Store>) {
-    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-    let mut said = None;
-    loop {
-        let begun = Instant::now();
-        if let Err(trouble) = round(&client, &source, &store, &mut said).await {
-            let why = unreadable(&source, &trouble);
-            if store.current().is_none() && !store.waits_for_region() {
-                offer(&store, Err(why)).await;
-            } else if said.as_ref() != Some(&why) {
-                tracing::warn!(why, "cannot watch the ConfigMap; the current configuration stays in use");
-                said = Some(why);
-            }
-        }
-        if begun.elapsed() >= WENT_WELL {
-            backoff.reset();
-        }
-        sleep(backoff.pause()).await;
-    }
-}
-
-/// One list, and the watch until it ends.
-async fn round(
-    client: &Client,
-    source: &ConfigMapName,
-    store: &Arc<Store>,
-    said: &mut Option<String>,
-) -> Result<(), Trouble> {
-    let (entries, version) = list(client, source).await?;
-    offer(store, entries).await;
-    let path = format!(
-        "{}&watch=true&timeoutSeconds={}&resourceVersion={version}",
-        collection(source),
-        ROUND.as_secs()
-    );
-    let request = Request::get(path).body(Vec::new()).map_err(|error| Trouble::Lasting(error.to_string()))?;
-    let events = timeout(ANSWER_WITHIN, client.request_events::<Value>(request)).await;
-    let events = match events.map_err(|_| late())? {
-        // Expired before it began: the next round starts from a fresh list.
-        Err(kube::Error::Api(status)) if status.code == GONE => return Ok(()),
-        events => events?,
-    };
-    if said.take().is_some() {
-        tracing::info!(config_map = %source, "watching the ConfigMap again");
-    }
-    pin_mut!(events);
-    let watched = async {
-        while let Some(event) = events.next().await {
-            match event? {
-                WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
-                    offer(store, entries_of(source, &mut object)).await;
-                }
-                WatchEvent::Deleted(_) => {
-                    offer(store, Err(missing(source))).await;
-                }
-                WatchEvent::Bookmark(_) => {}
-                WatchEvent::Error(status) if status.code == GONE => return Ok(()),
-                WatchEvent::Error(status) => return Err(kube::Error::Api(status).into()),
-            }
-        }
-        Ok(())
-    };
-    // The API server ends the watch by itself; a round that outlives that has lost its connection.
-    timeout(ROUND + ANSWER_WITHIN, watched).await.unwrap_or(Ok(()))
-}
-
-/// Compiling a configuration stays off the threads that answer requests.
-async fn offer(store: &Arc<Store>, entries: Result<Entries, String>) {
-    let store = Arc::clone(store);
-    if tokio::task::spawn_blocking(move || store.offer(entries)).await.is_err() {
-        tracing::error!("a configuration reload panicked; the current configuration stays in use");
-    }
-}
-
-/// The entries, or why there are none; and the version from which to watch.
-async fn list(client: &Client, source: &ConfigMapName) -> Result<(Result<Entries, String>, String), Trouble> {
-    let answer = timeout(ANSWER_WITHIN, ask::get(client, &collection(source))).await;
-    let json = answer.map_err(|_| late())??;
-    let list: List = serde_json::from_slice(&json)
-        .map_err(|error| Trouble::Lasting(format!("unexpected response: {error}")))?;
-    let version = list.metadata.resource_version;
-    if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Trouble::Lasting("unexpected response: no metadata.resourceVersion".to_owned()));
-    }
-    let mut items = list.items.unwrap_or_default();
-    let entries = match items.iter_mut().find(|item| item["metadata"]["name"] == *source.name) {
-        Some(object) => entries_of(source, object),
-        None => Err(missing(source)),
-    };
-    Ok((entries, version))
-}
-
-fn late() -> Trouble {
-    Trouble::passing(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
+    config_map::entries(object).map_err(|reason| ConfigMapError::Invalid { name: name.clone(), reason })
 }
 
 /// A list, as far as it is read.

@@ -12,7 +12,7 @@ use hyper::header::{HeaderValue, USER_AGENT};
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use super::ask::chain;
+use super::api::chain;
 
 /// How long a connection may take to come about. An API server answers within milliseconds; what takes longer is an
 /// address that leads nowhere, and the next attempt may get another.

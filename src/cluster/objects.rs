@@ -4,34 +4,10 @@
 
 use serde::Deserialize;
 
+use super::api::MalformedAnswer;
 use engine::systems::kruise::{GROUP, KruiseKind};
 
-/// A kind that declares runtimes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Sandbox,
-    SandboxSet,
-}
-
-impl Kind {
-    pub(super) fn as_str(self) -> &'static str {
-        self.known().as_str()
-    }
-
-    /// Its name in paths and RBAC rules.
-    pub(super) fn plural(self) -> &'static str {
-        self.known().plural()
-    }
-
-    fn known(self) -> KruiseKind {
-        match self {
-            Kind::Sandbox => KruiseKind::Sandbox,
-            Kind::SandboxSet => KruiseKind::SandboxSet,
-        }
-    }
-}
-
-/// Which object an answer holds.
+/// Which object an answer contains.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -63,18 +39,17 @@ struct Runtime {
     name: String,
 }
 
-/// The runtimes that the object in `json` declares; `None` when its uid is not the wanted one. An error is an answer that makes
-/// no sense, with the JSON path.
+/// The runtimes that the object in `json` declares; `None` when its uid is not the wanted one.
 pub(super) fn declared(
-    kind: Kind,
+    kind: KruiseKind,
     name: &str,
     uid: Option<&str>,
     json: &[u8],
-) -> Result<Option<Vec<String>>, String> {
+) -> Result<Option<Vec<String>>, MalformedAnswer> {
     let head: Head = read(json)?;
     let group = head.api_version.split('/').next();
     if group != Some(GROUP) || head.kind != kind.as_str() || head.metadata.name != name {
-        return Err("$: not the requested object".to_owned());
+        return Err(MalformedAnswer::OtherObject);
     }
     if uid.is_some_and(|uid| uid != head.metadata.uid) {
         return Ok(None);
@@ -84,13 +59,9 @@ pub(super) fn declared(
     Ok(Some(runtimes.into_iter().map(|runtime| runtime.name).collect()))
 }
 
-fn read<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, String> {
+fn read<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, MalformedAnswer> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { "$".to_owned() } else { format!("$.{path}") };
-        format!("{path}: {}", engine::pod::reason(error.inner()))
-    })
+    Ok(serde_path_to_error::deserialize(&mut reader)?)
 }
 
 #[cfg(test)]
@@ -112,9 +83,9 @@ mod tests {
     #[case::no_spec(json!(null), &[])]
     #[case::some(json!({"template": {}, "runtimes": [{"name": "csi", "config": {"x": [1]}}, {"name": "x"}]}), &["csi", "x"])]
     fn runtimes_are_read_by_name(#[case] spec: Value, #[case] expected: &[&str]) {
-        let names = declared(Kind::Sandbox, "a", Some("1"), &sandbox(&spec)).unwrap().unwrap();
+        let names = declared(KruiseKind::Sandbox, "a", Some("1"), &sandbox(&spec)).unwrap().unwrap();
         assert_eq!(names, expected);
-        assert_eq!(declared(Kind::Sandbox, "a", Some("2"), &sandbox(&spec)), Ok(None));
+        assert_eq!(declared(KruiseKind::Sandbox, "a", Some("2"), &sandbox(&spec)).unwrap(), None);
     }
 
     #[rstest]
@@ -122,15 +93,15 @@ mod tests {
     #[case::no_name(json!({"runtimes": [{"name": "a"}, {}]}), "$.spec.runtimes[1]: missing field")]
     #[case::no_object(json!({"runtimes": ["csi"]}), "$.spec.runtimes[0]: ")]
     #[case::no_text(json!({"runtimes": [{"name": 1}]}), "$.spec.runtimes[0]")]
-    fn nonsense_is_said_with_its_path(#[case] spec: Value, #[case] expected: &str) {
-        let error = declared(Kind::Sandbox, "a", None, &sandbox(&spec)).unwrap_err();
+    fn a_malformed_answer_is_reported_with_its_path(#[case] spec: Value, #[case] expected: &str) {
+        let error = declared(KruiseKind::Sandbox, "a", None, &sandbox(&spec)).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
 
     #[test]
-    fn another_object_is_no_answer() {
-        assert!(declared(Kind::SandboxSet, "a", None, &sandbox(&json!({}))).is_err());
-        assert!(declared(Kind::Sandbox, "b", None, &sandbox(&json!({}))).is_err());
-        assert!(declared(Kind::Sandbox, "a", None, b"<html>").is_err());
+    fn another_object_is_not_an_answer() {
+        assert!(declared(KruiseKind::SandboxSet, "a", None, &sandbox(&json!({}))).is_err());
+        assert!(declared(KruiseKind::Sandbox, "b", None, &sandbox(&json!({}))).is_err());
+        assert!(declared(KruiseKind::Sandbox, "a", None, b"<html>").is_err());
     }
 }

@@ -1,101 +1,75 @@
 //! The region, from the label of the node that the process runs on.
-//!
-//! A node has its region from the moment the cloud's controller labels it, which may be later than our start; then it
-//! never changes, so it is read until it is there and never again.
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use kube::Client;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
 
-use super::ask::{self, Rule, Trouble};
-use super::backoff::Backoff;
-use crate::readiness::Gate;
-use crate::serve::store::Store;
-use engine::config::region::Region;
+use super::api::{self, ApiError, MalformedAnswer, Rule};
+use engine::config::region::{InvalidRegion, Region};
+use engine::kube::names::is_dns_subdomain;
 
 /// The label that holds a node's region.
 pub const LABEL: &str = "topology.kubernetes.io/region";
 
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// Reads the region of `node` (`NODE_NAME`) until it is there, and gives it to `store`. From the call on, and not only once
-/// polled, a configuration that needs the region waits for it. `gate` is not ready while one waits.
-pub fn follow(
-    client: Client,
-    node: String,
-    store: Arc<Store>,
-    gate: Gate,
-) -> impl Future<Output = ()> + Send {
-    store.await_region();
-    gate.ready();
-    async move {
-        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-        let mut said = String::new();
-        loop {
-            match read(&client, &node).await {
-                Ok(region) => {
-                    tracing::info!(node, %region, "region read from the node");
-                    store.set_region(region);
-                    return gate.ready();
-                }
-                Err(why) => {
-                    // A configuration that is in use does not become worse by an edit that has to wait.
-                    if store.waits_for_region() && store.current().is_none() {
-                        gate.not_ready(why.as_str());
-                    } else {
-                        gate.ready();
-                    }
-                    if said != why {
-                        tracing::warn!(why, "cannot read the region from the node; retrying");
-                        said = why;
-                    }
-                }
-            }
-            sleep(backoff.pause()).await;
-        }
-    }
+/// Why a node gives no region.
+#[derive(Debug, thiserror::Error)]
+pub enum RegionError {
+    /// No node can have this name, and it would change the path of the request.
+    #[error("NODE_NAME {0:?} is not a valid node name; set it from spec.nodeName, or set --region-id")]
+    NodeName(String),
+    /// The API server gives no answer about it.
+    #[error("cannot read node {node}: {source}; alternatively set --region-id")]
+    Unreadable {
+        /// The node.
+        node: String,
+        /// What happened.
+        source: ApiError,
+    },
+    /// It has no label.
+    #[error("node {node} has no label {LABEL}; label it, or set --region-id")]
+    NoLabel {
+        /// The node.
+        node: String,
+    },
+    /// Its label is not a region.
+    #[error("node {node}: label {LABEL}: {source}")]
+    InvalidLabel {
+        /// The node.
+        node: String,
+        /// What is wrong with it.
+        source: InvalidRegion,
+    },
 }
 
-/// The region of `node`, read once; an error names the node and the fix.
+/// The region of `node`, read once.
 ///
 /// # Errors
 /// When the node cannot be read or has no region.
-pub async fn read(client: &Client, node: &str) -> Result<Region, String> {
-    if !ask::is_name(node) {
-        return Err(format!(
-            "NODE_NAME {node:?} is not a valid node name; set it from spec.nodeName, or set --region-id"
-        ));
+pub async fn read(client: &Client, node: &str) -> Result<Region, RegionError> {
+    if !is_dns_subdomain(node) {
+        return Err(RegionError::NodeName(node.to_owned()));
     }
     let rule = Rule { verbs: "get", resource: "nodes", group: "", namespace: None };
-    let answer = timeout(ANSWER_WITHIN, ask::get(client, &format!("/api/v1/nodes/{node}"))).await;
-    let answer = answer
-        .unwrap_or_else(|_| Err(Trouble::passing(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))));
-    let json = answer.map_err(|trouble| {
-        format!("cannot read node {node}: {}; alternatively set --region-id", trouble.describe(rule))
-    })?;
-    let node_object: Node = serde_json::from_slice(&json)
-        .map_err(|error| format!("node {node}: unexpected response: {error}"))?;
+    let json = api::get_within(client, &format!("/api/v1/nodes/{node}"), &rule).await;
+    let node_object: Node = json
+        .and_then(|json| Ok(serde_json::from_slice(&json).map_err(MalformedAnswer::Json)?))
+        .map_err(|source| RegionError::Unreadable { node: node.to_owned(), source })?;
     match &node_object.metadata.labels[LABEL] {
         Value::String(region) => {
-            region.parse().map_err(|error| format!("node {node}: label {LABEL}: {error}"))
+            region.parse().map_err(|source| RegionError::InvalidLabel { node: node.to_owned(), source })
         }
-        _ => Err(format!("node {node} has no label {LABEL}; label it, or set --region-id")),
+        _ => Err(RegionError::NoLabel { node: node.to_owned() }),
     }
 }
 
 /// A node, as far as it is read.
 #[derive(Deserialize)]
 struct Node {
-    metadata: Metadata,
+    metadata: NodeMetadata,
 }
 
 #[derive(Deserialize)]
-struct Metadata {
+struct NodeMetadata {
     #[serde(default)]
     labels: Value,
 }

@@ -4,7 +4,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-/// Upper bounds of the buckets in microseconds: about two a doubling where answers usually are, up to the longest
+/// Upper bounds of the buckets in microseconds: about two per doubling where answers usually are, up to the longest
 /// time-out that is common.
 const BOUNDS_US: [u64; 18] = [
     25, 50, 75, 100, 150, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000,
@@ -22,8 +25,12 @@ const BOUNDS_US: [u64; 18] = [
 
 /// Durations counted by bucket. Readers may see an observation in one part before another; the text is still
 /// consistent, for the count is the sum of what the buckets showed.
+/// Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Histogram(Arc<Buckets>);
+
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+struct Buckets {
     buckets: [AtomicU64; BOUNDS_US.len()],
     beyond: AtomicU64,
     sum_ns: AtomicU64,
@@ -33,9 +40,10 @@ impl Histogram {
     /// Counts one duration.
     pub(super) fn observe(&self, elapsed: Duration) {
         let index = BOUNDS_US.partition_point(|bound| Duration::from_micros(*bound) < elapsed);
-        self.buckets.get(index).unwrap_or(&self.beyond).fetch_add(1, Ordering::Relaxed);
+        let Buckets { buckets, beyond, sum_ns } = &*self.0;
+        buckets.get(index).unwrap_or(beyond).fetch_add(1, Ordering::Relaxed);
         let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.sum_ns.fetch_add(ns, Ordering::Relaxed);
+        sum_ns.fetch_add(ns, Ordering::Relaxed);
     }
 }
 
@@ -43,16 +51,16 @@ impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let mut count = 0;
         let mut buckets = Vec::with_capacity(BOUNDS_US.len() + 1);
-        for (bound, bucket) in BOUNDS_US.iter().zip(&self.buckets) {
+        for (bound, bucket) in BOUNDS_US.iter().zip(&self.0.buckets) {
             let seen = bucket.load(Ordering::Relaxed);
             count += seen;
             buckets.push((seconds(*bound, 1e6), seen));
         }
-        let beyond = self.beyond.load(Ordering::Relaxed);
+        let beyond = self.0.beyond.load(Ordering::Relaxed);
         count += beyond;
         // The encoder adds the buckets up by itself.
         buckets.push((f64::INFINITY, beyond));
-        let sum = seconds(self.sum_ns.load(Ordering::Relaxed), 1e9);
+        let sum = seconds(self.0.sum_ns.load(Ordering::Relaxed), 1e9);
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 

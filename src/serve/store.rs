@@ -1,15 +1,17 @@
 //! The configuration in use, and how a new one takes its place.
 //!
-//! Whoever reads a source (a directory, the cluster) offers what it read. A new configuration is loaded whole and
-//! then swapped in with one atomic store; one with an error changes nothing, is said once and counted once. Readers
+//! [`super::follow`] reads a source (a directory, the cluster) and offers what it read. A new configuration is loaded whole and
+//! then swapped in with one atomic store; one with an error changes nothing, is logged once and counted once. Readers
 //! take the current one without a lock and keep it for as long as they decide on one pod.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
+use crate::cluster::config_map::ConfigMapError;
 use crate::metrics::{Metrics, RuntimeMetrics};
 use crate::readiness::Gate;
+use crate::source::SourceError;
 use engine::config::config_map::Entries;
 use engine::config::finding::{Finding, Severity};
 use engine::config::region::Region;
@@ -24,6 +26,17 @@ pub struct Active {
     counters: Vec<RuntimeMetrics>,
 }
 
+/// Why a source has nothing to offer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A directory or file.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A ConfigMap in the cluster.
+    #[error(transparent)]
+    ConfigMap(#[from] ConfigMapError),
+}
+
 /// The current configuration and what is needed to make the next one.
 #[derive(Debug)]
 pub struct Store {
@@ -36,10 +49,11 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Offered {
     region: Option<Region>,
-    /// Somebody is about to find the region out.
+    /// The region will come.
     awaiting_region: bool,
     /// What was offered last needs the region and waits for it.
     held: bool,
+    /// The entries that were offered last, or the text of the error.
     last: Option<Result<Entries, String>>,
 }
 
@@ -50,12 +64,12 @@ pub enum Taken {
     Same,
     /// It is in use.
     Loaded,
-    /// It is not; whatever was in use stays so.
-    Refused(Rejected),
+    /// It has errors; whatever was in use stays so.
+    Rejected(Rejected),
     /// It is kept until the region that it needs is known; whatever was in use stays so.
     Waiting,
-    /// There was nothing to load, for this reason; whatever was in use stays so.
-    Unreadable(String),
+    /// There was nothing to load; whatever was in use stays so.
+    Unreadable,
 }
 
 impl Active {
@@ -90,8 +104,8 @@ impl Store {
         offered.region.clone().or_else(stand_in)
     }
 
-    /// Says that the region will come by [`Store::set_region`]. Until then a configuration that lacks nothing but the region
-    /// waits for it and is no error. To be said before the first offer.
+    /// The region will come by [`Store::set_region`]. Until then a configuration that lacks nothing but the region
+    /// waits for it and is not an error. To be called before the first offer.
     pub fn await_region(&self) {
         let mut offered = self.lock();
         offered.awaiting_region = offered.region.is_none();
@@ -103,7 +117,8 @@ impl Store {
     }
 
     /// Takes the entries that a source has now, or why it could not be read.
-    pub fn offer(&self, entries: Result<Entries, String>) -> Taken {
+    pub fn offer(&self, entries: Result<Entries, ReadError>) -> Taken {
+        let entries = entries.map_err(|error| error.to_string());
         let mut offered = self.lock();
         if offered.last.as_ref() == Some(&entries) {
             return Taken::Same;
@@ -136,9 +151,9 @@ impl Store {
         let entries = match entries {
             Ok(entries) => entries,
             Err(reason) => {
-                let consequence = self.refuse(reason);
+                let consequence = self.reject(reason);
                 tracing::error!(reason, "cannot read the configuration; {consequence}");
-                return Taken::Unreadable(reason.clone());
+                return Taken::Unreadable;
             }
         };
         let mut loaded = Config::load(entries, offered.region.as_ref());
@@ -162,9 +177,9 @@ impl Store {
         };
         let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let errors = errors.inspect(|finding| log(finding)).count();
-        let consequence = self.refuse(&rejected.to_string());
+        let consequence = self.reject(&rejected.to_string());
         tracing::error!(errors, "configuration rejected; {consequence}");
-        Taken::Refused(rejected)
+        Taken::Rejected(rejected)
     }
 
     fn activate(&self, config: Config) {
@@ -182,8 +197,8 @@ impl Store {
         self.gate.ready();
     }
 
-    /// Counts a refusal and says what it means for those who wait.
-    fn refuse(&self, reason: &str) -> &'static str {
+    /// Counts a rejection, and says what it means.
+    fn reject(&self, reason: &str) -> &'static str {
         self.metrics.config_rejected();
         if self.current.load().is_some() {
             return "the last good configuration stays in use";
@@ -205,25 +220,26 @@ fn log(finding: &Finding) {
 mod tests {
     use super::*;
     use crate::readiness::Readiness;
+    use engine::config::config_map::ConfigMapName;
 
-    fn entries(text: &str) -> Result<Entries, String> {
+    fn entries(text: &str) -> Result<Entries, ReadError> {
         Ok(vec![("a".to_owned(), text.to_owned())])
     }
 
     #[test]
-    fn a_bad_one_changes_nothing_and_is_counted_once() {
+    fn a_bad_configuration_changes_nothing_and_is_counted_once() {
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let store = Store::new(None, Arc::clone(&metrics), readiness.gate("configuration"));
-        assert!(matches!(store.offer(entries(r#"{"volume": 1}"#)), Taken::Refused(_)));
+        assert!(matches!(store.offer(entries(r#"{"volume": 1}"#)), Taken::Rejected(_)));
         assert_eq!(readiness.check().unwrap_err(), "configuration: a: $.volume: must be a list\n");
         assert!(store.current().is_none());
         assert_eq!(store.offer(entries(r#"{"volume": []}"#)), Taken::Loaded);
         assert_eq!(readiness.check(), Ok(()));
         let good = store.current().unwrap().config.runtimes()[0].digest.clone();
         for _ in 0..2 {
-            store.offer(Err("gone".to_owned()));
+            store.offer(Err(ConfigMapError::Missing(ConfigMapName::default()).into()));
         }
-        assert!(matches!(store.offer(entries("{")), Taken::Refused(_)));
+        assert!(matches!(store.offer(entries("{")), Taken::Rejected(_)));
         assert_eq!(store.current().unwrap().config.runtimes()[0].digest, good);
         assert_eq!(readiness.check(), Ok(()));
         let text = metrics.text();
@@ -232,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_region_that_comes_late_is_put_in() {
+    fn a_late_region_is_substituted() {
         let readiness = Readiness::new();
         let store = Store::new(None, Arc::new(Metrics::new()), readiness.gate("configuration"));
         assert!(matches!(
             store.offer(entries(r#"{"labels": {"region": "<region-id>"}}"#)),
-            Taken::Refused(_)
+            Taken::Rejected(_)
         ));
         store.set_region("cn-hangzhou".parse().unwrap());
         assert_eq!(store.current().unwrap().config.runtimes()[0].labels[0].1, "cn-hangzhou");
@@ -245,12 +261,12 @@ mod tests {
     }
 
     #[test]
-    fn a_region_that_is_awaited_is_no_error_while_it_is_not_there() {
+    fn an_awaited_region_is_not_an_error() {
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let store = Store::new(None, Arc::clone(&metrics), readiness.gate("configuration"));
         store.await_region();
         let bad = r#"{"labels": {"region": "<region-id>"}, "volume": 1}"#;
-        let Taken::Refused(rejected) = store.offer(entries(bad)) else { panic!("taken") };
+        let Taken::Rejected(rejected) = store.offer(entries(bad)) else { panic!("taken") };
         assert_eq!(rejected.to_string(), "a: $.volume: must be a list");
         assert!(!store.waits_for_region());
         let region = r#"{"labels": {"region": "<region-id>"}}"#;

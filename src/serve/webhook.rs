@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use tokio::time::Instant;
 
 use crate::cluster::{self, Lookups};
-use crate::metrics::{Metrics, Outcome as Counted};
+use crate::metrics::{Admission, Metrics};
 use crate::serve::store::{Active, Store};
-use crate::server::{Admission, Reply};
+use crate::server::{Reply, Reviews};
 use engine::budget::Budget;
 use engine::config::config_map::ConfigMapName;
 use engine::inject::decision::Action;
@@ -67,7 +67,7 @@ impl Webhook {
         for runtime in runtimes {
             let Some(counters) = active.counters(runtime) else { continue };
             match outcome {
-                Outcome::Injected(_) if counted == Counted::Injected => counters.injection(),
+                Outcome::Injected(_) if counted == Admission::Injected => counters.injection(),
                 Outcome::Denied(denied) if conflicts(denied, &runtime.name) => counters.conflict(),
                 _ => {}
             }
@@ -125,29 +125,29 @@ impl Webhook {
     }
 
     fn malformed(&self, malformed: &Malformed, begun: Instant) -> Reply {
-        self.metrics.admission(Counted::Malformed, begun.elapsed());
-        tracing::warn!(outcome = Counted::Malformed.as_str(), why = %malformed, "review");
+        self.metrics.admission(Admission::Malformed, begun.elapsed());
+        tracing::warn!(outcome = Admission::Malformed.as_str(), why = %malformed, "review");
         Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
     }
 
-    fn validated(&self, answer: &validate::Answer) -> Counted {
+    fn validated(&self, answer: &validate::Answer) -> Admission {
         match (&answer.denied, answer.subject) {
-            (Some(_), _) if self.settings.report_only => Counted::Reported,
-            (Some(_), _) => Counted::Denied,
-            (None, Some(_)) => Counted::Valid,
-            (None, None) => Counted::Ignored,
+            (Some(_), _) if self.settings.report_only => Admission::Reported,
+            (Some(_), _) => Admission::Denied,
+            (None, Some(_)) => Admission::Valid,
+            (None, None) => Admission::Ignored,
         }
     }
 
-    fn counted(&self, verdict: &Verdict<'_>) -> Counted {
+    fn counted(&self, verdict: &Verdict<'_>) -> Admission {
         let report_only = self.settings.report_only;
         match &verdict.outcome {
-            Outcome::Passed(_) => Counted::Ignored,
-            Outcome::Injected(plan) if plan.operations.is_empty() => Counted::Unchanged,
-            Outcome::Injected(_) | Outcome::Denied(_) if report_only => Counted::Reported,
-            Outcome::Injected(_) => Counted::Injected,
-            Outcome::Denied(denied) if denied.code >= 500 => Counted::Failed,
-            Outcome::Denied(_) => Counted::Denied,
+            Outcome::Passed(_) => Admission::Ignored,
+            Outcome::Injected(plan) if plan.operations.is_empty() => Admission::Unchanged,
+            Outcome::Injected(_) | Outcome::Denied(_) if report_only => Admission::Reported,
+            Outcome::Injected(_) => Admission::Injected,
+            Outcome::Denied(denied) if denied.code >= 500 => Admission::Failed,
+            Outcome::Denied(_) => Admission::Denied,
         }
     }
 }
@@ -167,11 +167,11 @@ fn conflicts(denied: &Denied<'_>, runtime: &str) -> bool {
     denied.causes.iter().any(|cause| cause.runtime.as_deref() == Some(runtime))
 }
 
-impl Admission for Webhook {
+impl Reviews for Webhook {
     async fn mutate(&self, body: Bytes, deadline: Instant) -> Reply {
         let begun = Instant::now();
         let Some(active) = self.store.current() else {
-            self.metrics.admission(Counted::Failed, begun.elapsed());
+            self.metrics.admission(Admission::Failed, begun.elapsed());
             return Reply::overloaded(
                 "sandbox-injector has no configuration yet; see its /readyz for the reason",
             );
@@ -195,7 +195,7 @@ impl Admission for Webhook {
         // A large ConfigMap takes milliseconds, in which reviews of pods must not wait.
         let work = tokio::task::spawn_blocking(move || validate(&body, &rules, region.as_ref()));
         let Ok(answer) = work.await else {
-            self.metrics.admission(Counted::Panicked, begun.elapsed());
+            self.metrics.admission(Admission::Panicked, begun.elapsed());
             return Reply::status(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "sandbox-injector: the check failed unexpectedly; see its log",
@@ -213,7 +213,7 @@ impl Admission for Webhook {
     }
 }
 
-fn log_validation(answer: &validate::Answer, counted: Counted, begun: Instant) {
+fn log_validation(answer: &validate::Answer, counted: Admission, begun: Instant) {
     let validate::Answer { subject, uid, namespace, name, denied, warnings, body: _ } = answer;
     let (outcome, kind) = (counted.as_str(), subject.unwrap_or("-"));
     let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));

@@ -1,6 +1,6 @@
 //! Reads a request's body into one buffer, within a size and within what all requests together may hold.
 //!
-//! Only bytes that have arrived count, so that a client which announces much and sends nothing takes nothing from
+//! Only bytes that have arrived count, so that a client that announces much and sends nothing takes nothing from
 //! the others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
 /// The largest buffer made on a client's word; more once the bytes are there.
-const TRUSTED: usize = 1 << 20;
+const MAX_TRUSTED_BYTES: usize = 1 << 20;
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub(super) enum BodyError {
     TooLarge,
     /// All requests together hold as much as they may; the rest was not read.
     Overloaded,
-    /// The client went away or sent what is no body.
+    /// The client went away or framed the body badly.
     Broken,
 }
 
 /// Bytes that all requests of a listener may hold together.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct BodyBudget {
     limit: usize,
     used: AtomicUsize,
 }
@@ -32,11 +32,11 @@ pub(super) struct Budget {
 /// A request's part of the budget, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Hold<'a> {
-    budget: &'a Budget,
+    budget: &'a BodyBudget,
     bytes: usize,
 }
 
-impl Budget {
+impl BodyBudget {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, used: AtomicUsize::new(0) }
     }
@@ -64,7 +64,7 @@ impl Drop for Hold<'_> {
 pub(super) async fn collect(
     mut body: Body,
     largest: usize,
-    budget: &Budget,
+    budget: &BodyBudget,
 ) -> Result<(Bytes, Hold<'_>), BodyError> {
     let announced = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > largest) {
@@ -78,7 +78,8 @@ pub(super) async fn collect(
     let Some(second) = next(&mut body, first.len(), largest, &mut hold).await? else {
         return Ok((first, hold));
     };
-    let mut whole = Vec::with_capacity(announced.unwrap_or(0).min(TRUSTED).max(first.len() + second.len()));
+    let mut whole =
+        Vec::with_capacity(announced.unwrap_or(0).min(MAX_TRUSTED_BYTES).max(first.len() + second.len()));
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
     drop((first, second));
@@ -120,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_budget_is_given_back() {
-        let budget = Budget::new(10);
+        let budget = BodyBudget::new(10);
         let first = collect(Body::from("12345678"), 100, &budget).await.unwrap();
         assert_eq!(collect(Body::from("123"), 100, &budget).await.unwrap_err(), BodyError::Overloaded);
         drop(first);
@@ -130,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_as_large_as_allowed_and_no_larger() {
-        let budget = Budget::new(100);
+        let budget = BodyBudget::new(100);
         assert_eq!(collect(Body::from("12345"), 5, &budget).await.unwrap().0, "12345");
         assert_eq!(collect(Body::from("123456"), 5, &budget).await.unwrap_err(), BodyError::TooLarge);
         assert_eq!(collect(Body::empty(), 5, &budget).await.unwrap().0, "");

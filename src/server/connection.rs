@@ -5,11 +5,10 @@
 //! stores to an atomic; the one timer of a connection is touched every few seconds at most.
 
 use std::{
-    future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use axum::{body::Body, extract::Request, http::Response};
@@ -28,13 +27,13 @@ use super::{
 };
 
 /// Bytes of a request's head.
-const HEAD: usize = 16 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// Bytes that a connection reads ahead.
-const READ_BUFFER: usize = 64 << 10;
+const READ_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes that a client may still send to a connection that we closed.
-const DISCARD: usize = 8 << 20;
+const MAX_DISCARDED_BYTES: usize = 8 << 20;
 
 /// Something over TCP.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
@@ -54,7 +53,7 @@ impl Transport for TlsStream<TcpStream> {
     }
 }
 
-/// Serves requests until the client closes, something takes too long, or `activity` is asked to end.
+/// Serves requests until the client closes, something takes too long, or the connection is asked to end.
 pub(super) async fn serve<I, S>(io: I, service: S, activity: &Arc<Activity>, limits: &Limits)
 where
     I: Transport,
@@ -65,69 +64,59 @@ where
     let observed = Observed { io, activity: Arc::clone(activity), closing: None };
     let mut http = pin!(
         http1::Builder::new()
-            .max_header_size(HEAD)
-            .max_buf_size(READ_BUFFER)
+            .max_header_size(MAX_HEAD_BYTES)
+            .max_buf_size(READ_BUFFER_BYTES)
             .serve_connection(TokioIo::new(observed), service)
     );
-    // No phase that begins later can be due before this, so a single timer, never late for any phase, is enough.
-    let round = limits.head.min(limits.write);
+    // No phase that begins later can be due before this, so a single timer, never late for any phase, is enough. Only
+    // closing is sooner, and it calls for attention.
+    let round = limits.times.head.min(limits.times.write);
     let mut timer = pin!(sleep(round));
-    let mut waker: Option<Waker> = None;
     let (mut stopping, mut ending) = (None::<Instant>, false);
-    poll_fn(|cx| {
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            activity.set_waker(cx.waker());
-            waker = Some(cx.waker().clone());
+    loop {
+        tokio::select! {
+            // First what the client sent: a request that is here is served, whatever is wanted of the connection.
+            biased;
+            _ = http.as_mut() => return,
+            () = activity.attention() => {}
+            () = timer.as_mut() => {}
         }
-        loop {
-            // First what the client sent: a request that is here is served, whatever was asked meanwhile.
-            if http.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+        let (phase, now) = (activity.phase(), Instant::now());
+        if stopping.is_none() && activity.asked_to_stop() {
+            stopping = Some(now);
+            // A client may have connected just before the end, and its first request be on its way: the library
+            // would close at once.
+            if phase != Phase::Fresh {
+                http.as_mut().graceful_shutdown();
+                continue;
             }
-            let phase = activity.phase();
-            if stopping.is_none() && activity.asked_to_stop() {
-                stopping = Some(Instant::now());
-                // Somebody may have connected just before the end, and the first request be on its way: the library
-                // would close at once.
-                if phase != Phase::Fresh {
+        }
+        if activity.asked_to_leave() {
+            match phase {
+                Phase::Fresh | Phase::Idle if !ending => {
+                    ending = true;
                     http.as_mut().graceful_shutdown();
                     continue;
                 }
-            }
-            if activity.asked_to_leave() {
-                match phase {
-                    Phase::Fresh | Phase::Idle if !ending => {
-                        ending = true;
-                        http.as_mut().graceful_shutdown();
-                        continue;
-                    }
-                    // Nothing was being sent, and somebody waits for the place.
-                    Phase::Closing => return Poll::Ready(()),
-                    _ => {}
-                }
-            }
-            let mut due = activity.due(limits);
-            if let (Phase::Fresh, Some(stopping)) = (phase, stopping) {
-                due = due.min(stopping + limits.linger);
-            }
-            // Only these can be due before the timer that is already set.
-            if (phase == Phase::Closing || stopping.is_some()) && due < timer.deadline() {
-                timer.as_mut().reset(due);
-            }
-            ready!(timer.as_mut().poll(cx));
-            let now = Instant::now();
-            if due > now {
-                timer.as_mut().reset(due.min(now + round));
-            } else if matches!(phase, Phase::Fresh | Phase::Idle) && !ending {
-                ending = true;
-                http.as_mut().graceful_shutdown();
-            } else {
-                tracing::debug!(?phase, "connection cut off");
-                return Poll::Ready(());
+                // Nothing was being sent, and another connection waits for the place.
+                Phase::Closing => return,
+                _ => {}
             }
         }
-    })
-    .await;
+        let mut due = activity.due(&limits.times);
+        if let (Phase::Fresh, Some(stopping)) = (phase, stopping) {
+            due = due.min(stopping + limits.times.linger);
+        }
+        if due > now {
+            timer.as_mut().reset(due.min(now + round));
+        } else if matches!(phase, Phase::Fresh | Phase::Idle) && !ending {
+            ending = true;
+            http.as_mut().graceful_shutdown();
+        } else {
+            tracing::debug!(?phase, "connection cut off");
+            return;
+        }
+    }
 }
 
 /// A stream that notes when a request begins and when an answer is out, and that closes patiently.
@@ -178,7 +167,7 @@ impl<I: Transport> AsyncWrite for Observed<I> {
         Poll::Ready(Ok(()))
     }
 
-    /// Says goodbye, then reads until the client has said so too: see [`Limits::linger`].
+    /// Says goodbye, then reads until the client has said so too: see [`TimeLimits::linger`](super::TimeLimits::linger).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let mut left = match this.closing {
@@ -188,7 +177,7 @@ impl<I: Transport> AsyncWrite for Observed<I> {
                     this.activity.enter(Phase::Closing);
                 }
                 ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-                DISCARD
+                MAX_DISCARDED_BYTES
             }
         };
         let mut scratch = [0; 4096];

@@ -29,7 +29,7 @@ use super::{
     reply::Reply,
     throttle::Throttle,
 };
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::{Admission, Metrics};
 
 /// The pauses after a failed accept, the second when it fails again and again.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
@@ -94,7 +94,7 @@ impl Listener {
                         tracing::error!(%error, "cannot accept connections for now");
                     }
                     // Most likely no file descriptor is left; an idle connection has one.
-                    shared.registry.displace(shared.limits.displace_after);
+                    shared.registry.displace(shared.limits.times.displaceable);
                     sleep(BACK_OFF[usize::from(failures > 10)]).await;
                     failures = failures.saturating_add(1);
                 }
@@ -128,7 +128,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 impl Shared {
     /// Gives a connection a task, or closes it when there is no place left at all.
     fn admit(self: &Arc<Self>, stream: TcpStream, tasks: &mut JoinSet<()>) {
-        let Some(seat) = self.registry.seat(self.limits.displace_after) else {
+        let Some(seat) = self.registry.seat(self.limits.times.displaceable) else {
             if let Some(unlogged) = self.refusals.pass() {
                 tracing::error!(unlogged, "overloaded: connection closed at once");
             }
@@ -145,7 +145,7 @@ impl Shared {
             Kind::Plain => connection::serve(stream, service, &seat.activity, &self.limits).await,
             Kind::Https(acceptor, metrics) => {
                 let _open = metrics.connection();
-                match timeout(self.limits.handshake, acceptor.accept(stream)).await {
+                match timeout(self.limits.times.handshake, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => {
                         connection::serve(stream, service, &seat.activity, &self.limits).await;
                     }
@@ -193,7 +193,7 @@ impl Shared {
             tracing::error!(unlogged, "overloaded: too many connections, request refused");
         }
         if let Kind::Https(_, metrics) = &self.kind {
-            metrics.admission(Outcome::Overloaded, Duration::ZERO);
+            metrics.admission(Admission::Overloaded, Duration::ZERO);
         }
         let message = "sandbox-injector is overloaded: the connection limit is reached";
         Reply::overloaded(message).into_last_response()
@@ -201,7 +201,7 @@ impl Shared {
 
     fn after_panic(&self, begun: Instant) -> Response<Body> {
         if let Kind::Https(_, metrics) = &self.kind {
-            metrics.admission(Outcome::Panicked, begun.elapsed());
+            metrics.admission(Admission::Panicked, begun.elapsed());
         }
         tracing::error!("a request handler panicked; only that request failed");
         let message = "sandbox-injector hit an internal error on this request; see its log";

@@ -9,13 +9,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
-    task::Waker,
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::Limits;
+use super::TimeLimits;
 
 /// How far the server's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +55,7 @@ pub(super) struct Activity {
     state: AtomicU64,
     displaced: AtomicBool,
     stop: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    attention: Notify,
 }
 
 /// The open connections of one listener.
@@ -137,7 +136,7 @@ impl Registry {
         if stage == Stage::Stopping {
             for activity in open.connections.values() {
                 activity.stop.store(true, Ordering::Release);
-                activity.wake();
+                activity.attention.notify_one();
             }
             self.stopping.notify_waiters();
             self.stopping.notify_one();
@@ -174,7 +173,7 @@ impl Open {
             .min_by_key(|(since, _)| *since);
         let Some((_, activity)) = longest else { return false };
         activity.displaced.store(true, Ordering::Release);
-        activity.wake();
+        activity.attention.notify_one();
         self.leaving += 1;
         true
     }
@@ -198,9 +197,12 @@ impl Activity {
             state: AtomicU64::new(0),
             displaced: AtomicBool::new(false),
             stop: AtomicBool::new(stop),
-            waker: Mutex::default(),
+            attention: Notify::new(),
         };
         activity.enter(Phase::Handshake);
+        if stop {
+            activity.attention.notify_one();
+        }
         activity
     }
 
@@ -208,6 +210,16 @@ impl Activity {
     pub(super) fn enter(&self, phase: Phase) {
         let since = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX >> 3);
         self.state.store((since << 3) | phase as u64, Ordering::Release);
+        let is_asked = || self.asked_to_stop() || self.asked_to_leave();
+        if phase == Phase::Closing || phase == Phase::Idle && is_asked() {
+            self.attention.notify_one();
+        }
+    }
+
+    /// Waits until the connection has to look at what is wanted of it: it is asked to end, or began to close, which has
+    /// less time than anything else. One call is remembered.
+    pub(super) async fn attention(&self) {
+        self.attention.notified().await;
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -221,17 +233,17 @@ impl Activity {
     }
 
     /// When the present phase has taken too long.
-    pub(super) fn due(&self, limits: &Limits) -> Instant {
+    pub(super) fn due(&self, times: &TimeLimits) -> Instant {
         let (phase, since) = self.get();
         since
             + match phase {
-                Phase::Handshake => limits.handshake,
-                Phase::Fresh | Phase::Idle => limits.idle,
-                Phase::Head => limits.head,
+                Phase::Handshake => times.handshake,
+                Phase::Fresh | Phase::Idle => times.idle,
+                Phase::Head => times.head,
                 // Body and answer have deadlines of their own; this is for an error in those.
-                Phase::Request => limits.longest_timeout * 2,
-                Phase::Reply => limits.write,
-                Phase::Closing => limits.linger,
+                Phase::Request => times.max_timeout * 2,
+                Phase::Reply => times.write,
+                Phase::Closing => times.linger,
             }
     }
 
@@ -243,17 +255,6 @@ impl Activity {
     /// Whether another connection needs the place. A request that came first is answered first.
     pub(super) fn asked_to_leave(&self) -> bool {
         self.displaced.load(Ordering::Acquire)
-    }
-
-    /// Whom to wake when asking.
-    pub(super) fn set_waker(&self, waker: &Waker) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
-            waker.wake_by_ref();
-        }
     }
 }
 

@@ -12,24 +12,24 @@ use axum::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Admission, Limits,
-    body::{self, BodyError, Budget},
+    Limits, Reviews,
+    body::{self, BodyBudget, BodyError},
     head,
     reply::{Reply, not_found, wrong_method},
     throttle::Throttle,
 };
-use crate::duration;
-use crate::metrics::{Metrics, Outcome};
+use crate::duration::GoDuration;
+use crate::metrics::{Admission, Metrics};
 
 /// Of a request's time, the part that the answer needs to get back: a tenth, but no more than this.
-const LONGEST_MARGIN: Duration = Duration::from_millis(500);
+const MAX_MARGIN: Duration = Duration::from_millis(500);
 
 /// What every request needs.
-struct Webhook<A> {
-    admission: Arc<A>,
+struct Endpoint<R> {
+    reviews: Arc<R>,
     metrics: Arc<Metrics>,
     limits: Arc<Limits>,
-    budget: Budget,
+    budget: BodyBudget,
     refusals: Throttle,
 }
 
@@ -41,29 +41,29 @@ enum Verb {
 }
 
 /// The routes of the HTTPS listener.
-pub(super) fn router<A: Admission>(admission: Arc<A>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Router {
-    let budget = Budget::new(limits.in_flight);
-    let webhook = Arc::new(Webhook { admission, metrics, limits, budget, refusals: Throttle::default() });
+pub(super) fn router<R: Reviews>(reviews: Arc<R>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Router {
+    let budget = BodyBudget::new(limits.bytes.in_flight);
+    let endpoint = Arc::new(Endpoint { reviews, metrics, limits, budget, refusals: Throttle::default() });
     Router::new()
-        .route("/mutate", post(mutate::<A>))
-        .route("/validate", post(validate::<A>))
+        .route("/mutate", post(mutate::<R>))
+        .route("/validate", post(validate::<R>))
         .fallback(async |uri: Uri| not_found(&uri, "POST reviews to /mutate or /validate"))
         .method_not_allowed_fallback(wrong_method)
-        .with_state(webhook)
+        .with_state(endpoint)
 }
 
-async fn mutate<A: Admission>(State(webhook): State<Arc<Webhook<A>>>, request: Request) -> Response<Body> {
-    webhook.answer(Verb::Mutate, request).await
+async fn mutate<R: Reviews>(State(endpoint): State<Arc<Endpoint<R>>>, request: Request) -> Response<Body> {
+    endpoint.answer(Verb::Mutate, request).await
 }
 
-async fn validate<A: Admission>(State(webhook): State<Arc<Webhook<A>>>, request: Request) -> Response<Body> {
-    webhook.answer(Verb::Validate, request).await
+async fn validate<R: Reviews>(State(endpoint): State<Arc<Endpoint<R>>>, request: Request) -> Response<Body> {
+    endpoint.answer(Verb::Validate, request).await
 }
 
-// === impl Webhook ===
+// === impl Endpoint ===
 
-impl<A: Admission> Webhook<A> {
-    /// The webhook's answer, or a refusal, which is counted here: the webhook counts its own answers.
+impl<R: Reviews> Endpoint<R> {
+    /// The answer to the review, or a refusal, which is counted here: [`Reviews`] counts its own answers.
     async fn answer(&self, verb: Verb, request: Request) -> Response<Body> {
         let begun = Instant::now();
         match self.ask(verb, request, begun).await {
@@ -80,52 +80,52 @@ impl<A: Admission> Webhook<A> {
         }
     }
 
-    async fn ask(&self, verb: Verb, request: Request, begun: Instant) -> Result<Reply, (Outcome, Reply)> {
+    async fn ask(&self, verb: Verb, request: Request, begun: Instant) -> Result<Reply, (Admission, Reply)> {
         let (head, body) = request.into_parts();
-        head::check(&head).map_err(|reply| (Outcome::Malformed, reply))?;
-        let time = head.uri.query().and_then(timeout_parameter).unwrap_or(self.limits.timeout);
-        let time = time.min(self.limits.longest_timeout);
+        head::check(&head).map_err(|reply| (Admission::Malformed, reply))?;
+        let time = head.uri.query().and_then(timeout_parameter).unwrap_or(self.limits.times.default_timeout);
+        let time = time.min(self.limits.times.max_timeout);
         let end = begun + time;
 
-        let body_end = end.min(begun + self.limits.body_time);
-        let read = timeout_at(body_end, body::collect(body, self.limits.body, &self.budget)).await;
+        let body_end = end.min(begun + self.limits.times.body);
+        let read = timeout_at(body_end, body::collect(body, self.limits.bytes.body, &self.budget)).await;
         let (body, _hold) = match read {
             Ok(Ok(body)) => body,
             Ok(Err(error)) => return Err(self.unread(error)),
             Err(_) => {
                 let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "timed out reading the request body");
-                return Err((Outcome::TimedOut, reply));
+                return Err((Admission::TimedOut, reply));
             }
         };
-        let deadline = end - (time / 10).min(LONGEST_MARGIN);
+        let deadline = end - (time / 10).min(MAX_MARGIN);
         let answer = async {
             match verb {
-                Verb::Mutate => self.admission.mutate(body, deadline).await,
-                Verb::Validate => self.admission.validate(body, deadline).await,
+                Verb::Mutate => self.reviews.mutate(body, deadline).await,
+                Verb::Validate => self.reviews.validate(body, deadline).await,
             }
         };
         timeout_at(end, answer).await.map_err(|_| {
             let message = format!("sandbox-injector did not decide within {time:?}");
-            (Outcome::TimedOut, Reply::status(StatusCode::GATEWAY_TIMEOUT, &message))
+            (Admission::TimedOut, Reply::status(StatusCode::GATEWAY_TIMEOUT, &message))
         })
     }
 
-    fn unread(&self, error: BodyError) -> (Outcome, Reply) {
+    fn unread(&self, error: BodyError) -> (Admission, Reply) {
         match error {
             BodyError::TooLarge => {
-                let line = format!("the request's body is larger than {} bytes", self.limits.body);
-                (Outcome::Malformed, Reply::text(StatusCode::PAYLOAD_TOO_LARGE, &line))
+                let line = format!("the request's body is larger than {} bytes", self.limits.bytes.body);
+                (Admission::Malformed, Reply::text(StatusCode::PAYLOAD_TOO_LARGE, &line))
             }
             BodyError::Overloaded => {
                 let message = format!(
                     "sandbox-injector is overloaded: requests in progress already hold {} bytes",
-                    self.limits.in_flight
+                    self.limits.bytes.in_flight
                 );
-                (Outcome::Overloaded, Reply::overloaded(&message))
+                (Admission::Overloaded, Reply::overloaded(&message))
             }
             BodyError::Broken => {
                 let line = "the request body is truncated or badly framed";
-                (Outcome::Malformed, Reply::text(StatusCode::BAD_REQUEST, line))
+                (Admission::Malformed, Reply::text(StatusCode::BAD_REQUEST, line))
             }
         }
     }
@@ -134,7 +134,8 @@ impl<A: Admission> Webhook<A> {
 /// The time that the API server waits for an answer, from its `timeout=10s`.
 fn timeout_parameter(query: &str) -> Option<Duration> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
-    duration::parse(value).ok().filter(|time| !time.is_zero())
+    let GoDuration(time) = value.parse().ok()?;
+    Some(time).filter(|time| !time.is_zero())
 }
 
 #[cfg(test)]

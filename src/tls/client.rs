@@ -17,10 +17,10 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::TlsError;
+use super::{TlsError, UnusablePem};
 
-/// Authorities of clients as read from a file.
-pub(super) struct ClientAuthority {
+/// The CAs of clients as read from a file.
+pub(super) struct ClientCa {
     verifier: Arc<dyn ClientCertVerifier>,
     digest: [u8; 32],
 }
@@ -28,38 +28,38 @@ pub(super) struct ClientAuthority {
 /// The names of which a client must have one; empty allows any.
 pub(super) struct AllowedNames(Vec<String>);
 
-/// Verifies with the authority that is in use at the moment; without one, nobody passes.
+/// Verifies with the CA that is in use at the moment; without one, no client passes.
 pub(super) struct SwappedVerifier {
     provider: Arc<CryptoProvider>,
     names: AllowedNames,
-    current: ArcSwapOption<ClientAuthority>,
+    current: ArcSwapOption<ClientCa>,
 }
 
-impl ClientAuthority {
+impl ClientCa {
     pub(super) fn read(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let name = || file.display().to_string();
-        let pem = fs::read(file).map_err(|error| TlsError::Read {
+        let pem = fs::read(file).map_err(|source| TlsError::Read {
             file: name(),
-            reason: error.to_string(),
+            source,
             fix: "--client-ca must be a PEM file with the clients' CA certificate",
         })?;
-        let unusable = |reason: String| TlsError::Unusable { file: name(), reason };
+        let unusable = |source: UnusablePem| TlsError::Unusable { file: name(), source };
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unusable(format!("not a CA certificate: {error}")))?;
+            let certificate = certificate.map_err(|error| unusable(error.into()))?;
+            roots.add(certificate).map_err(|error| unusable(UnusablePem::NotACa(error)))?;
         }
         if roots.is_empty() {
             return Err(TlsError::Missing { file: name(), wanted: "certificate" });
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
-            .map_err(|error| unusable(error.to_string()))?;
+            .map_err(|error| unusable(error.into()))?;
         Ok(Self { verifier, digest: Sha256::digest(&pem).into() })
     }
 }
 
-/// The names of a client, none of which is allowed. They are in the log: an authority of ours has signed them.
+/// The names of a client, none of which is allowed. They are logged: a CA of ours has signed them.
 #[derive(Debug, thiserror::Error)]
 #[error("none of its names {0:?} is in --client-allowed-name")]
 struct NotAllowed(Vec<String>);
@@ -103,12 +103,12 @@ impl SwappedVerifier {
         Self { provider, names, current: ArcSwapOption::empty() }
     }
 
-    /// Takes an authority into use, if it is another than the present one; says whether it was.
-    pub(super) fn swap(&self, authority: ClientAuthority) -> bool {
-        if self.current.load().as_ref().is_some_and(|current| current.digest == authority.digest) {
+    /// Replaces the CA, if `ca` differs from the present one; says whether it does.
+    pub(super) fn swap(&self, ca: ClientCa) -> bool {
+        if self.current.load().as_ref().is_some_and(|current| current.digest == ca.digest) {
             return false;
         }
-        self.current.store(Some(Arc::new(authority)));
+        self.current.store(Some(Arc::new(ca)));
         true
     }
 
@@ -131,8 +131,8 @@ impl ClientCertVerifier for SwappedVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let current = self.current.load_full();
-        let authority = current.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let verified = authority.verifier.verify_client_cert(end_entity, intermediates, now)?;
+        let ca = current.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        let verified = ca.verifier.verify_client_cert(end_entity, intermediates, now)?;
         self.names.allow(end_entity)?;
         Ok(verified)
     }

@@ -9,15 +9,17 @@ use std::{
 
 use rustls::{
     Error, InconsistentKeys,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     sign::CertifiedKey,
 };
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{TlsError, provider};
+use super::{TlsError, UnusablePem, provider};
+use crate::certs::date;
+use crate::mounted;
 
-const MEND: &str = "mount a kubernetes.io/tls Secret in the directory that --tls-cert-dir names";
+const FIX: &str = "mount a kubernetes.io/tls Secret in the directory that --tls-cert-dir names";
 
 /// A certificate chain and the key of its leaf, checked to belong together.
 pub(super) struct Pair {
@@ -32,14 +34,12 @@ pub(super) struct Pair {
 impl Pair {
     /// Reads `tls.crt` and `tls.key`.
     pub(super) fn read(directory: &Path) -> Result<Self, TlsError> {
-        // The kubelet swaps the link `..data`: resolved once, both files are of one rotation.
-        let data = fs::canonicalize(directory.join("..data"));
-        let root = data.as_deref().unwrap_or(directory);
+        let version = mounted::version(directory);
         let read = |name: &str| {
-            fs::read(root.join(name)).map_err(|error| TlsError::Read {
+            fs::read(version.join(name)).map_err(|source| TlsError::Read {
                 file: directory.join(name).display().to_string(),
-                reason: error.to_string(),
-                fix: MEND,
+                source,
+                fix: FIX,
             })
         };
         let (certificate, key) = (read("tls.crt")?, read("tls.key")?);
@@ -54,31 +54,31 @@ impl Pair {
         certificate_file: &str,
         key_file: &str,
     ) -> Result<Self, TlsError> {
-        let unusable = |file: &str, reason: String| TlsError::Unusable { file: file.to_owned(), reason };
+        let unusable = |file: &str, source: UnusablePem| TlsError::Unusable { file: file.to_owned(), source };
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| unusable(certificate_file, error.to_string()))?;
+            .map_err(|error| unusable(certificate_file, error.into()))?;
         let leaf = chain
             .first()
             .ok_or_else(|| TlsError::Missing { file: certificate_file.to_owned(), wanted: "certificate" })?;
         let (not_before, not_after) = {
-            let (_, leaf) = X509Certificate::from_der(leaf)
-                .map_err(|error| unusable(certificate_file, format!("not an X.509 certificate: {error}")))?;
+            let (_, leaf) =
+                X509Certificate::from_der(leaf).map_err(|error| unusable(certificate_file, error.into()))?;
             (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp())
         };
         let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            rustls::pki_types::pem::Error::NoItemsFound => TlsError::Missing {
+            pem::Error::NoItemsFound => TlsError::Missing {
                 file: key_file.to_owned(),
                 wanted: "private key (PKCS#8, SEC1 or PKCS#1, not encrypted)",
             },
-            error => unusable(key_file, error.to_string()),
+            error => unusable(key_file, error.into()),
         })?;
         let certified = CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 TlsError::Mismatch { certificate: certificate_file.to_owned(), key: key_file.to_owned() }
             }
-            Error::InvalidCertificate(reason) => unusable(certificate_file, format!("{reason:?}")),
-            error => unusable(key_file, error.to_string()),
+            Error::InvalidCertificate(reason) => unusable(certificate_file, UnusablePem::Certificate(reason)),
+            error => unusable(key_file, UnusablePem::Key(error)),
         })?;
         let mut digest = Sha256::new();
         digest.update(u64::try_from(certificate.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -117,11 +117,6 @@ impl Pair {
         }
         Ok(())
     }
-}
-
-/// A moment for people to read.
-pub(super) fn date(timestamp: i64) -> String {
-    ASN1Time::from_timestamp(timestamp).map_or_else(|_| timestamp.to_string(), |time| time.to_string())
 }
 
 fn seconds(at: SystemTime) -> i64 {

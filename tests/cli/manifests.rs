@@ -254,9 +254,9 @@ fn the_pod_is_hardened_and_outlives_its_drain() {
     assert_eq!(keys, ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]);
 
     // A request that comes last in the drain may take as long as Kubernetes allows.
-    let drain = sandbox_injector::duration::parse(flag(&objects, "--drain")[0]).unwrap();
+    let sandbox_injector::duration::GoDuration(drain) = flag(&objects, "--drain")[0].parse().unwrap();
     let grace = Duration::from_secs(spec["terminationGracePeriodSeconds"].as_u64().unwrap());
-    let longest = sandbox_injector::server::Limits::default().longest_timeout;
+    let longest = sandbox_injector::server::Limits::default().times.max_timeout;
     assert!(grace > drain + longest, "{grace:?} is not longer than {drain:?} and {longest:?}");
 
     let labels = labels(objects.get("Namespace", NAMESPACE));

@@ -11,15 +11,16 @@ use hyper::Request;
 use kube::Client;
 use sandbox_injector::cluster::Lookups;
 use sandbox_injector::cluster::config_map;
-use sandbox_injector::cluster::reach::reach;
+use sandbox_injector::cluster::readiness::await_api_server;
 use sandbox_injector::cluster::region;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
+use sandbox_injector::serve::follow::{follow_config_map, follow_region};
 use sandbox_injector::serve::store::Store;
 use sandbox_injector::serve::webhook::Webhook;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Options;
 use sandbox_injector::server::Server;
+use sandbox_injector::server::ServerOptions;
 use sandbox_injector::server::Shutdown;
 use sandbox_injector::tls::Identity;
 use sandbox_injector::tls::Tls;
@@ -59,7 +60,7 @@ async fn a_real_api_server_tells_the_story() {
 
 async fn story(client: &Client) {
     let gate = Readiness::new();
-    reach(client.clone(), gate.gate("api-server")).await;
+    await_api_server(client.clone(), gate.gate("api-server")).await;
     assert_eq!(gate.check(), Ok(()));
     create(client, "/api/v1/namespaces", &typed("v1", "Namespace", json!({"name": NAMESPACE}))).await;
     kinds_come_late(client).await;
@@ -103,9 +104,9 @@ async fn the_configuration_is_followed(client: &Client) -> Arc<Store> {
     let readiness = Readiness::new();
     let store = Arc::new(Store::new(None, Arc::new(Metrics::new()), readiness.gate("configuration")));
     let node = "node-of-tests".to_owned();
-    tokio::spawn(region::follow(client.clone(), node.clone(), Arc::clone(&store), readiness.gate("region")));
+    tokio::spawn(follow_region(client.clone(), node.clone(), Arc::clone(&store), readiness.gate("region")));
     let name = format!("{NAMESPACE}/injection").parse().unwrap();
-    tokio::spawn(config_map::follow(client.clone(), name, Arc::clone(&store)));
+    tokio::spawn(follow_config_map(client.clone(), name, Arc::clone(&store)));
     eventually("the reason", async || readiness.check().err().filter(|said| said.contains("does not exist")))
         .await;
 
@@ -155,7 +156,7 @@ async fn pods_are_injected(client: &Client, store: Arc<Store>) {
     let tls = Tls::new(identity, None, &metrics, &readiness).unwrap();
     let local = ([127, 0, 0, 1], 0).into();
     let options =
-        Options { bind: local, metrics_bind: local, drain: Duration::ZERO, limits: Limits::default() };
+        ServerOptions { bind: local, metrics_bind: local, drain: Duration::ZERO, limits: Limits::default() };
     let server = Server::bind(options).await.unwrap();
     let url = format!("https://{}/mutate", server.https_address().unwrap());
     let webhook = Webhook::new(store, Settings::default(), Some(lookups(client)), Arc::clone(&metrics));
@@ -222,9 +223,9 @@ async fn forbidden(powerless: Client) {
     let rule = format!("grant get on sandboxes.agents.kruise.io in namespace {NAMESPACE} to nobody");
     assert!(said.contains(&rule), "{said}");
     let name = format!("{NAMESPACE}/injection").parse().unwrap();
-    let said = config_map::read(&powerless, &name).await.unwrap_err();
+    let said = config_map::read(&powerless, &name).await.unwrap_err().to_string();
     assert!(said.contains(&format!("grant list and watch on configmaps in namespace {NAMESPACE}")), "{said}");
-    let said = region::read(&powerless, "node-of-tests").await.unwrap_err();
+    let said = region::read(&powerless, "node-of-tests").await.unwrap_err().to_string();
     assert!(said.contains("grant get on nodes in the cluster to nobody"), "{said}");
 }
 

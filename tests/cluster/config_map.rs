@@ -7,6 +7,7 @@ use rstest::rstest;
 use sandbox_injector::cluster::config_map;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
+use sandbox_injector::serve::follow::follow_config_map;
 use sandbox_injector::serve::store::Store;
 use serde_json::{Value, json};
 use support::{
@@ -34,7 +35,7 @@ impl Replica {
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let gate = readiness.gate("configuration");
         let store = Arc::new(Store::new(None, Arc::clone(&metrics), gate));
-        let following = config_map::follow(server.client().await, name(), Arc::clone(&store));
+        let following = follow_config_map(server.client().await, name(), Arc::clone(&store));
         Self { store, metrics, readiness, following: tokio::spawn(following) }
     }
 
@@ -229,12 +230,12 @@ async fn a_failure_is_reported_and_retried(#[case] fault: Fault, #[case] reason:
 async fn a_verb_reads_it_once() {
     let server = ApiServer::start().await;
     let client = server.client().await;
-    let error = config_map::read(&client, &name()).await.unwrap_err();
+    let error = config_map::read(&client, &name()).await.unwrap_err().to_string();
     assert!(error.contains("does not exist; create it"), "{error}");
     server.put(&labelled("first"));
     let entries = config_map::read(&client, &name()).await.unwrap();
     assert_eq!(entries, [("csi".to_owned(), r#"{"labels":{"edition":"first"}}"#.to_owned())]);
     server.fault(Fault::status("/configmaps", 403));
-    let error = config_map::read(&client, &name()).await.unwrap_err();
+    let error = config_map::read(&client, &name()).await.unwrap_err().to_string();
     assert!(error.contains("grant list and watch on configmaps"), "{error}");
 }

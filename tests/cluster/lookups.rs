@@ -10,7 +10,7 @@ use engine::runtimes::LookupError;
 use engine::runtimes::Question;
 use rstest::rstest;
 use sandbox_injector::cluster::Lookups;
-use sandbox_injector::cluster::reach::reach;
+use sandbox_injector::cluster::readiness::await_api_server;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
 use serde_json::{Value, json};
@@ -391,7 +391,7 @@ async fn readiness_waits_for_the_first_answer_and_not_for_another() {
     let server = ApiServer::start().await;
     server.stop().await;
     let readiness = Readiness::new();
-    let reaching = tokio::spawn(reach(server.client().await, readiness.gate("api-server")));
+    let reaching = tokio::spawn(await_api_server(server.client().await, readiness.gate("api-server")));
     let refused = |said: String| (said.starts_with("api-server: ") && said.contains("refused")).then_some(());
     eventually("the reason", async || readiness.check().err().and_then(refused)).await;
     server.fault(Fault::status("/version", 401));

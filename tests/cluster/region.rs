@@ -5,6 +5,8 @@ use std::sync::Arc;
 use sandbox_injector::cluster::region;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
+use sandbox_injector::serve::follow::follow_region;
+use sandbox_injector::serve::store::ReadError;
 use sandbox_injector::serve::store::Store;
 use sandbox_injector::serve::store::Taken;
 use serde_json::{Value, json};
@@ -19,7 +21,7 @@ fn node(labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": labels}})
 }
 
-fn entries(label: &str) -> Result<Vec<(String, String)>, String> {
+fn entries(label: &str) -> Result<Vec<(String, String)>, ReadError> {
     Ok(vec![("csi".to_owned(), json!({"labels": {"region": label}}).to_string())])
 }
 
@@ -30,7 +32,7 @@ async fn the_region_is_read_until_it_is_known() {
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
     let store = Arc::new(Store::new(None, Arc::clone(&metrics), readiness.gate("configuration")));
     let client = server.client().await;
-    let following = region::follow(client, NODE.to_owned(), Arc::clone(&store), readiness.gate("region"));
+    let following = follow_region(client, NODE.to_owned(), Arc::clone(&store), readiness.gate("region"));
     assert_eq!(store.offer(entries("<region-id>")), Taken::Waiting);
     let following = tokio::spawn(following);
 
@@ -64,7 +66,7 @@ async fn a_configuration_that_needs_no_region_does_not_wait_for_one() {
     let readiness = Readiness::new();
     let store = Arc::new(Store::new(None, Arc::new(Metrics::new()), readiness.gate("configuration")));
     let client = server.client().await;
-    let following = region::follow(client, NODE.to_owned(), Arc::clone(&store), readiness.gate("region"));
+    let following = follow_region(client, NODE.to_owned(), Arc::clone(&store), readiness.gate("region"));
     let following = tokio::spawn(following);
     assert_eq!(store.offer(entries("fixed")), Taken::Loaded);
     eventually("two attempts", async || (server.asked("/nodes").len() > 1).then_some(())).await;
@@ -82,7 +84,7 @@ async fn a_configuration_that_needs_no_region_does_not_wait_for_one() {
 #[tokio::test]
 async fn an_impossible_node_name_is_not_requested() {
     let server = ApiServer::start().await;
-    let error = region::read(&server.client().await, "../secrets").await.unwrap_err();
+    let error = region::read(&server.client().await, "../secrets").await.unwrap_err().to_string();
     assert!(error.contains("set it from spec.nodeName, or set --region-id"), "{error}");
     assert_eq!(server.asked(""), []);
 }

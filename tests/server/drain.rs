@@ -75,7 +75,7 @@ async fn a_drain_under_load_fails_no_request() {
     eventually("load after the signal", async || (enough() > before + CLIENTS).then_some(())).await;
     assert_eq!(stopped(&mut server).await, Stopped::Drained);
     let took = signalled.lock().unwrap().unwrap().elapsed();
-    assert!(took >= drain && took < drain + Limits::default().timeout, "{took:?}");
+    assert!(took >= drain && took < drain + Limits::default().times.default_timeout, "{took:?}");
     while let Some(task) = load.join_next().await {
         task.unwrap();
     }
@@ -139,7 +139,8 @@ async fn head(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_is_cut_off() {
-    let limits = Limits { head: LONG, longest_timeout: Duration::from_millis(200), ..Limits::default() };
+    let mut limits = Limits::default();
+    (limits.times.head, limits.times.max_timeout) = (LONG, Duration::from_millis(200));
     let mut server = Setup { drain: Duration::ZERO, limits, ..Setup::default() }.start().await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     stream.write_all(b"POST /mut").await.unwrap();

@@ -6,8 +6,8 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode, body::Bytes};
 use rstest::rstest;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Options;
 use sandbox_injector::server::Server;
+use sandbox_injector::server::ServerOptions;
 use support::{
     client::{get, post},
     server::{ASKED_PANIC, Setup},
@@ -116,20 +116,20 @@ async fn metrics_are_valid_text_with_every_family() {
     let server = Setup::default().start().await;
     let _ = server.metrics.runtime("csi");
     let answer = get(server.http, "/metrics").await;
-    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
     let scrape = server.scrape().await;
     for (name, kind) in [
-        ("admission_requests_total", "counter"),
+        ("admission_requests", "counter"),
         ("admission_duration_seconds", "histogram"),
-        ("injections_total", "counter"),
-        ("conflicts_total", "counter"),
-        ("lookups_total", "counter"),
+        ("injections", "counter"),
+        ("conflicts", "counter"),
+        ("lookups", "counter"),
         ("config_info", "gauge"),
-        ("config_reloads_total", "counter"),
+        ("config_reloads", "counter"),
         ("config_last_success_timestamp_seconds", "gauge"),
         ("tls_certificate_not_before_timestamp_seconds", "gauge"),
         ("tls_certificate_not_after_timestamp_seconds", "gauge"),
-        ("tls_reloads_total", "counter"),
+        ("tls_reloads", "counter"),
         ("connections", "gauge"),
         ("in_flight_requests", "gauge"),
         ("build_info", "gauge"),
@@ -145,7 +145,7 @@ async fn metrics_are_valid_text_with_every_family() {
 #[tokio::test]
 async fn a_port_in_use_is_reported_in_one_line_with_a_fix() {
     let server = Setup::default().start().await;
-    let options = Options {
+    let options = ServerOptions {
         bind: server.https,
         metrics_bind: ([127, 0, 0, 1], 0).into(),
         drain: Duration::ZERO,

@@ -89,7 +89,7 @@ fn request(body: &str) -> String {
 
 #[tokio::test]
 async fn a_slow_handshake_is_cut_off_without_affecting_others() {
-    let server = start(|limits| limits.handshake = SOON).await;
+    let server = start(|limits| limits.times.handshake = SOON).await;
     let stream = TcpStream::connect(server.https).await.unwrap();
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let dripping = tokio::spawn(async move { drip(stream, hello).await });
@@ -99,7 +99,7 @@ async fn a_slow_handshake_is_cut_off_without_affecting_others() {
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off_without_affecting_others() {
-    let server = start(|limits| limits.head = SOON).await;
+    let server = start(|limits| limits.times.head = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     // Also when the connection has served before.
     stream.write_all(request("{}").as_bytes()).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_slow_head_is_cut_off_without_affecting_others() {
 
 #[tokio::test]
 async fn a_slow_body_is_answered_with_408_and_cut_off() {
-    let server = start(|limits| limits.body_time = SOON).await;
+    let server = start(|limits| limits.times.body = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     stream.write_all(format!("{HEAD}content-length: 1000000\r\n\r\n").as_bytes()).await.unwrap();
     let dripping = tokio::spawn(async move { drip(stream, b"{").await });
@@ -123,7 +123,7 @@ async fn a_slow_body_is_answered_with_408_and_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_its_answer_is_cut_off() {
-    let server = start(|limits| limits.write = SOON).await;
+    let server = start(|limits| limits.times.write = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     // More than the buffers between us hold.
     let body = "x".repeat(7 * MIB);
@@ -133,7 +133,7 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
 
 #[tokio::test]
 async fn an_idle_connection_does_not_count_as_slow() {
-    let server = start(|limits| (limits.head, limits.write) = (SOON / 3, SOON / 3)).await;
+    let server = start(|limits| (limits.times.head, limits.times.write) = (SOON / 3, SOON / 3)).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     for _ in 0..3 {
         // Time must pass here: several times what a head may take.
@@ -145,7 +145,7 @@ async fn an_idle_connection_does_not_count_as_slow() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_cleanly() {
-    let server = start(|limits| limits.idle = SOON).await;
+    let server = start(|limits| limits.times.idle = SOON).await;
     let mut stream = connect(server.https, &server.config()).await.unwrap();
     stream.write_all(request("{}").as_bytes()).await.unwrap();
     answer(&mut stream).await;
@@ -259,7 +259,7 @@ async fn an_oversized_head_is_rejected() {
 
 #[tokio::test]
 async fn requests_that_exceed_the_memory_limit_together_get_503_and_retry_after() {
-    let server = start(|limits| (limits.body, limits.in_flight) = (1000, 1000)).await;
+    let server = start(|limits| (limits.bytes.body, limits.bytes.in_flight) = (1000, 1000)).await;
     let (first, second) = (server.client(), server.client());
     let waiting = tokio::spawn(async move { first.mutate(format!("wait{}", " ".repeat(600))).await });
     server.expect_waiting(1).await;
@@ -284,7 +284,7 @@ fn assert_overloaded(answer: &Answer) {
 
 #[tokio::test]
 async fn a_body_that_is_announced_but_not_sent_reserves_no_memory() {
-    let server = start(|limits| (limits.body, limits.in_flight) = (1000, 1000)).await;
+    let server = start(|limits| (limits.bytes.body, limits.bytes.in_flight) = (1000, 1000)).await;
     let config = server.config();
     let mut idle = Vec::new();
     for _ in 0..10 {
@@ -298,7 +298,7 @@ async fn a_body_that_is_announced_but_not_sent_reserves_no_memory() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_get_503_or_are_closed() {
-    let server = start(|limits| (limits.connections, limits.spare_connections) = (2, 1)).await;
+    let server = start(|limits| (limits.connections.https, limits.connections.spare) = (2, 1)).await;
     let busy = [server.client(), server.client()];
     let busy = busy.map(|client| tokio::spawn(async move { client.mutate("wait").await }));
     server.expect_waiting(2).await;
@@ -322,7 +322,8 @@ async fn connections_beyond_the_limit_get_503_or_are_closed() {
 #[tokio::test]
 async fn an_idle_connection_makes_room_for_the_next() {
     let server = start(|limits| {
-        (limits.connections, limits.spare_connections, limits.displace_after) = (8, 0, Duration::ZERO);
+        (limits.connections.https, limits.connections.spare, limits.times.displaceable) =
+            (8, 0, Duration::ZERO);
     })
     .await;
     let config = server.config();

@@ -13,6 +13,7 @@ use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::server::Limits;
 use sandbox_injector::server::Shutdown;
 use sandbox_injector::server::Stopped;
+use sandbox_injector::server::TimeLimits;
 use sandbox_injector::telemetry;
 use sandbox_injector::telemetry::LogFormat;
 use sandbox_injector::tls::Identity;
@@ -38,7 +39,10 @@ async fn process() {
     let _log = telemetry::init(format, Some("info")).unwrap();
     telemetry::install_panic_hook();
     let server = Setup {
-        limits: Limits { handshake: Duration::from_millis(500), ..Limits::default() },
+        limits: Limits {
+            times: TimeLimits { handshake: Duration::from_millis(500), ..TimeLimits::default() },
+            ..Limits::default()
+        },
         identity: Some(Identity::Directory(directory.clone())),
         shutdown: Some(Shutdown::on_signals().unwrap()),
         ..Setup::default()

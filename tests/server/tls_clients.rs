@@ -20,7 +20,7 @@ const APISERVER: &str = "kube-apiserver";
 
 async fn start(file: PathBuf, names: &[&str]) -> Running {
     let allowed_names = names.iter().map(ToString::to_string).collect();
-    Setup { clients: Some(ClientAuth { authority: file, allowed_names }), ..Setup::default() }.start().await
+    Setup { clients: Some(ClientAuth { ca: file, allowed_names }), ..Setup::default() }.start().await
 }
 
 /// Whether a client is served by TLS 1.2, and by 1.3.

@@ -2,12 +2,12 @@
 //! (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/> and …/labels/).
 
 /// An RFC 1123 label: containers, volumes and namespaces.
-pub(crate) fn is_dns_label(name: &str) -> bool {
+pub fn is_dns_label(name: &str) -> bool {
     name.len() <= 63 && is_label(name)
 }
 
 /// An RFC 1123 subdomain: ConfigMaps, PersistentVolumes and most other objects.
-pub(crate) fn is_dns_subdomain(name: &str) -> bool {
+pub fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use sandbox_injector::metrics::Admission;
 use sandbox_injector::metrics::Lookup;
 use sandbox_injector::metrics::Metrics;
-use sandbox_injector::metrics::Outcome;
 use sandbox_injector::metrics::Reload;
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn check(expression: &str, series: &BTreeSet<String>) {
         let texts = parts.filter_map(|part| part.trim_start_matches(['=', '~']).strip_prefix('"'));
         texts.flat_map(|text| text.split('"').next().unwrap().split('|')).map(str::to_owned).collect()
     };
-    let outcomes: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
+    let outcomes: Vec<&str> = Admission::ALL.iter().map(|outcome| outcome.as_str()).collect();
     for outcome in values("outcome") {
         assert!(outcomes.contains(&outcome.as_str()), "no outcome {outcome}: {expression}");
     }

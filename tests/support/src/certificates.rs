@@ -35,11 +35,11 @@ pub fn early() -> Validity {
 }
 
 pub fn ca() -> CertificateAndKey {
-    certs::authority("test CA", valid()).unwrap()
+    certs::ca("test CA", valid()).unwrap()
 }
 
 pub fn serving(ca: &CertificateAndKey) -> CertificateAndKey {
-    certs::serving(ca, &[NAME.to_owned(), "127.0.0.1".to_owned()], valid()).unwrap()
+    certs::serving(ca, &[NAME.to_owned(), "127.0.0.1".to_owned()], valid()).unwrap().pair
 }
 
 /// A serving certificate of any validity.

@@ -1,4 +1,4 @@
-//! A strict reader of the Prometheus text format 0.0.4.
+//! A strict reader of the OpenMetrics text format 1.0.0, without units and exemplars.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,8 @@ pub struct Sample {
 impl Scrape {
     /// Reads a scrape and fails on anything that the format does not allow.
     pub fn parse(text: &str) -> Self {
-        assert!(text.ends_with('\n'), "the last line must end");
+        let text = text.strip_suffix("# EOF\n").expect("the last line must be # EOF");
+        assert!(text.ends_with('\n'), "every line must end");
         let mut families: BTreeMap<String, Family> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut current = None::<String>;
@@ -38,7 +39,11 @@ impl Scrape {
                 current = Some(name.to_owned());
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect(line);
-                assert!(["counter", "gauge", "histogram", "summary", "untyped"].contains(&kind), "{line}");
+                assert!(
+                    ["counter", "gauge", "histogram", "info", "stateset", "summary", "unknown"]
+                        .contains(&kind),
+                    "{line}"
+                );
                 let family = families.entry(name.to_owned()).or_default();
                 assert!(family.kind.is_empty() && family.samples.is_empty(), "late or second TYPE: {line}");
                 kind.clone_into(&mut family.kind);
@@ -51,6 +56,7 @@ impl Scrape {
                 let suffix = sample.name.strip_prefix(name).expect("a sample of another family");
                 let allowed = match family.kind.as_str() {
                     "histogram" => ["_bucket", "_sum", "_count"].contains(&suffix),
+                    "counter" => suffix == "_total",
                     _ => suffix.is_empty(),
                 };
                 assert!(allowed, "{line}");

@@ -13,12 +13,12 @@ use hyper::body::Bytes;
 use rustls::ClientConfig;
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::metrics::Metrics;
-use sandbox_injector::server::Admission;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Options;
 use sandbox_injector::server::Readiness;
 use sandbox_injector::server::Reply;
+use sandbox_injector::server::Reviews;
 use sandbox_injector::server::Server;
+use sandbox_injector::server::ServerOptions;
 use sandbox_injector::server::Shutdown;
 use sandbox_injector::server::Stopped;
 use sandbox_injector::server::shutdown::Trigger;
@@ -49,7 +49,7 @@ pub struct Webhook {
     pub waiting: AtomicUsize,
 }
 
-impl Admission for Webhook {
+impl Reviews for Webhook {
     async fn mutate(&self, body: Bytes, deadline: Instant) -> Reply {
         match &*body {
             b"panic" => panic!("{ASKED_PANIC}"),
@@ -122,7 +122,7 @@ impl Setup {
     /// Starts; unless there is another identity, the serving certificate is signed by `ca`.
     pub async fn start_under(self, ca: CertificateAndKey) -> Running {
         let Self { limits, drain, identity, clients, shutdown, bind, metrics_bind } = self;
-        let server = Server::bind(Options { bind, metrics_bind, drain, limits }).await.unwrap();
+        let server = Server::bind(ServerOptions { bind, metrics_bind, drain, limits }).await.unwrap();
         let (https, http) = (server.https_address().unwrap(), server.http_address().unwrap());
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let identity = identity.unwrap_or_else(|| {

@@ -10,9 +10,9 @@ use sandbox_injector::serve::store::Store;
 use sandbox_injector::serve::store::Taken;
 use sandbox_injector::serve::webhook::Webhook;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Options;
 use sandbox_injector::server::Readiness;
 use sandbox_injector::server::Server;
+use sandbox_injector::server::ServerOptions;
 use sandbox_injector::server::Shutdown;
 use sandbox_injector::server::shutdown::Trigger;
 use sandbox_injector::source::Source;
@@ -45,7 +45,7 @@ impl Service {
     /// Serves with these entries and the region `cn-hangzhou`.
     pub async fn start_with(settings: Settings, entries: Entries) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let options = Options {
+        let options = ServerOptions {
             bind: any,
             metrics_bind: any,
             drain: Duration::from_millis(10),
