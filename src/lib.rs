@@ -1,41 +1,43 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
 //!
-//! One engine, two ways in: the webhook, called by the API server, and the dry run, called by people.
+//! One engine, two ways in: the webhook, called by the API server, and the offline verbs, called by people. The engine is
+//! a crate of its own ([`engine`]), whose front page shows how a review becomes a patch. This crate connects it to the
+//! world: sockets, files, clocks and the cluster are here and nowhere else.
 //!
 //! ```text
-//!   API server                                                        manifests, recorded reviews
-//!       │ HTTPS                                                                  │
-//!   ┌───▼────────────────────────┐                                    ┌──────────▼──────────┐
-//!   │ server   listener, TLS,    │                                    │ cli::dry_run        │
-//!   │          limits, probes    │                                    │  yaml ─► workload   │
-//!   └───┬────────────────────────┘                                    └──────────┬──────────┘
-//!       │ bytes                                                                  │ pod
-//!   ┌───▼─────┐  ┌──────────────────────────── review ───────────────────────────▼──────────┐
-//!   │ webhook ├─►│ request ─────► verdict::decide ──────────────────────────────► response  │─► bytes
-//!   │ metrics │  │ (bytes to      │                │              │               (bytes,   │
-//!   │ log     │  │  pod view)     ▼                ▼              ▼                base64)  │
-//!   └───▲─────┘  │            runtimes          policy         inject ─► patch              │
-//!       │        │            who decides       who may ask    pure engine                  │
-//!       │        └────────────────────────────────────────────────▲─────────────────────────┘
-//!       │ current                                                  │ compiled runtimes
-//!   ┌───┴───────────────────────── config ─────────────────────────┴──┐
-//!   │ source ─► check (schema, names) ─► region ─► compile ─► store   │◄─ watch (files), cluster (ConfigMap)
-//!   └─────────────────────────────────────────────────────────────────┘
+//!   API server                                       manifests, saved reviews and pods
+//!       │ HTTPS                                                     │ -f
+//!   ┌───▼────────────────────────────┐                   ┌──────────▼──────────┐
+//!   │ server  listener, limits,      │                   │ cli  dry-run, check,│
+//!   │ tls     drain, probes          │                   │      stale          │
+//!   └───┬────────────────────────────┘                   └──────────┬──────────┘
+//!       │ bytes                                                     │ pods
+//!   ┌───▼────────────┐      ┌───────────────────────────────────────▼─────────────────┐
+//!   │ serve::webhook ├─────►│ engine   decode ► decide ► respond                      │
+//!   │ metrics        │◄─────┤            │ questions  ▲ answers      (no I/O, no clock)│
+//!   │ telemetry      │      └────────────┼────────────┼────────────────▲──────────────┘
+//!   └───▲────────────┘      ┌────────────▼────────────┴───┐            │
+//!       │                   │ cluster::settle  ► lookups  │─► GET      │ compiled runtimes
+//!       │ current           └─────────────────────────────┘            │
+//!   ┌───┴──────────────────────────────────────────────────────────────┴──────────────┐
+//!   │ serve::store  the configuration in use: read, checked and compiled as a whole    │
+//!   └───▲──────────────────────────────────────────────────────────────────────────────┘
+//!       │ serve::follow
+//!       ├── source, watch         a directory, a file, or the built-in default
+//!       └── cluster::config_map   a ConfigMap, watched through the API
 //! ```
 //!
-//! Imports run downwards only:
+//! Imports run downwards only. Every module may use the engine.
 //!
 //! | floor | modules | what is there |
 //! |---|---|---|
-//! | 6 | [`cli`] | a thin file a verb; exit codes |
-//! | 5 | [`server`], [`webhook`] | sockets, TLS, limits; reviews answered, counted, logged |
-//! | 4 | [`review`], [`validate`] | bytes to verdict to bytes, without sockets |
-//! | 4 | [`cluster`] | look-ups, the watched ConfigMap, the node's region |
-//! | 3 | [`inject`], [`runtimes`], [`policy`] | the pure engine; who decides which runtimes; who may have privileged ones |
-//! | 3 | [`uninject`], [`changes`] | what was injected taken out again, and what differs: for comparisons |
-//! | 2 | [`config`], [`workload`] | the checked and compiled configuration; pods out of templates |
-//! | 1 | [`pod`], [`normal`], [`chain`], [`patch`], [`quantity`], [`pattern`], [`duration`], [`printable`], [`yaml`] | views, normal forms and formats |
-//! | 1 | [`watch`], [`readiness`], [`metrics`], [`telemetry`], [`certs`] | the one user of file notifications; gates; counters; logging; certificates |
+//! | 6 | [`cli`] | a thin file per verb; flags, output, exit codes |
+//! | 5 | [`serve`] | the webhook in service: the store, what keeps it fresh, reviews answered, counted and logged |
+//! | 4 | [`server`] | sockets, limits, probes, drain; it knows nothing of pods |
+//! | 3 | [`cluster`] | owner look-ups, the watched ConfigMap, the node's region, the list of pods |
+//! | 3 | [`tls`] | certificates and client CAs, reloaded |
+//! | 2 | [`source`] | where a configuration is read from |
+//! | 1 | [`certs`], [`metrics`], [`readiness`], [`telemetry`], [`watch`], [`duration`] | certificates made here; counters; named gates; logging; the one user of file notifications; Go's durations |
 
 pub mod certs;
 pub mod cli;
