@@ -161,7 +161,7 @@ pub async fn serve(options: ServeOptions) -> Result<Stopped, ServeError> {
 }
 
 fn warn_of_trust(settings: &Settings) {
-    if !settings.policy.is_set() {
+    if !settings.privileged.is_set() {
         tracing::warn!(
             "privileged runtimes are unrestricted; set --privileged-namespaces and --privileged-creators"
         );

@@ -105,7 +105,7 @@ impl Plan<'_> {
 
 /// Why nothing can be done to a pod.
 #[derive(Debug)]
-pub struct Denial<'a> {
+pub struct Conflicts<'a> {
     /// Every reason, at least one.
     pub causes: Vec<Cause>,
     /// What became of the items before and beside the conflicts.
@@ -116,7 +116,7 @@ pub struct Denial<'a> {
 #[derive(Debug)]
 pub enum InjectError<'a> {
     /// The pod cannot be completed.
-    Denied(Denial<'a>),
+    Denied(Conflicts<'a>),
     /// It would take more work than the caller allows.
     Exhausted(Exhausted),
 }

@@ -5,6 +5,7 @@
 //! never parsed, only left where they are.
 
 mod decode;
+mod fault;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use decode::from_object_alone;
 pub use decode::{List, Object, Text, from_object, from_object_or_null};
+pub use fault::{JsonFault, reason};
 
 from_object_alone!(Pod, Metadata, OwnerReference, Spec, VolumeMount, Named);
 
@@ -34,26 +36,6 @@ impl ShapeError {
 
     fn of(field: impl Into<String>, error: &serde_json::Error) -> Self {
         Self::new(field, reason(error))
-    }
-}
-
-/// What a decoding error says, without its position and without the value it met: pods hold secrets.
-pub fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    // Both are looked for from the end, as a value in front of them may hold the same words.
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    // The names in these two are our own.
-    let ours = ["missing field `", "duplicate field `"];
-    if let Some((what, name)) = ours.iter().find_map(|what| Some((what, text.strip_prefix(what)?))) {
-        return [what.trim_end_matches('`'), name.trim_end_matches('`')].concat();
-    }
-    let met = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
-    match met.and_then(|met| met.rsplit_once(", expected ")) {
-        Some((found, expected)) => {
-            let found = found.split([' ', '`']).next().unwrap_or_default();
-            format!("must be {expected}, not {}", if found.is_empty() { "this" } else { found })
-        }
-        None => text.split(['`', '"']).next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned(),
     }
 }
 
@@ -83,9 +65,6 @@ pub struct Metadata<'a> {
     /// The prefix that a made-up name gets.
     #[serde(borrow, default)]
     pub generate_name: Option<Text<'a>>,
-    /// May be missing; the review's own namespace counts.
-    #[serde(borrow, default)]
-    pub namespace: Option<Text<'a>>,
     /// Keys, and values that are decoded on demand.
     #[serde(borrow, default)]
     pub labels: Option<Object<'a>>,
@@ -233,11 +212,11 @@ impl<'a> Pod<'a> {
     pub fn read(text: &'a str) -> Result<Self, ShapeError> {
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let (path, reason) = (error.path().to_string(), reason(error.inner()));
-            match (path.as_str(), reason.strip_prefix("missing field ")) {
-                (".", Some(missing)) => ShapeError::new(missing, "is missing"),
-                (".", None) => ShapeError::new("object", reason),
-                _ => ShapeError::new(path, reason),
+            let at_root = error.path().iter().next().is_none();
+            match JsonFault::of(error.inner()) {
+                JsonFault::Missing(field) if at_root => ShapeError::new(field, "is missing"),
+                fault if at_root => ShapeError::new("object", fault.to_string()),
+                fault => ShapeError::new(error.path().to_string(), fault.to_string()),
             }
         })
     }

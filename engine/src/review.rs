@@ -6,13 +6,15 @@
 
 pub mod decide;
 pub mod decode;
+pub mod refusal;
 pub mod respond;
 pub mod validate;
 
 use crate::budget::Budget;
 use crate::config::Config;
-use decide::{Candidate, Passed, Progress, Settings, Verdict};
-use decode::{PodReview, Request, Subject};
+use crate::runtimes::Candidate;
+use decide::{Decided, Ignored, Progress, Settings};
+use decode::{PodReview, Request, Reviewed};
 
 /// What a response and a log line repeat of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,10 +41,10 @@ impl PodReview<'_> {
     /// What a response and a log line repeat of the review.
     pub fn envelope(&self) -> Envelope<'_> {
         let envelope = self.request.envelope();
-        match &self.subject {
-            Subject::Pod(pod) => Envelope { name: pod.name(), ..envelope },
-            Subject::MalformedPod { .. } => envelope,
-            Subject::Other => Envelope { uid: envelope.uid, ..Envelope::default() },
+        match &self.reviewed {
+            Reviewed::Pod(pod) => Envelope { name: pod.name(), ..envelope },
+            Reviewed::MalformedPod { .. } => envelope,
+            Reviewed::Other => Envelope { uid: envelope.uid, ..Envelope::default() },
         }
     }
 
@@ -53,8 +55,8 @@ impl PodReview<'_> {
         settings: &'p Settings,
         budget: &mut Budget,
     ) -> Progress<'p, 'c> {
-        let verdict = match &self.subject {
-            Subject::Pod(pod) => {
+        let decided = match &self.reviewed {
+            Reviewed::Pod(pod) => {
                 let candidate = Candidate {
                     pod,
                     namespace: self.request.namespace(),
@@ -64,12 +66,12 @@ impl PodReview<'_> {
                 return decide::decide(candidate, config, settings, budget);
             }
             // Whatever else is wrong with it: without a label it is not ours to refuse.
-            Subject::MalformedPod { object, error } if settings.rules.may_be_sandbox(object.get()) => {
-                Verdict::malformed_pod(self.envelope().name, error.clone())
+            Reviewed::MalformedPod { object, error } if settings.selection.may_be_sandbox(object.get()) => {
+                Decided::malformed_pod(self.envelope().name, error.clone())
             }
-            Subject::MalformedPod { .. } => Verdict::passed(Passed::NotSandbox),
-            Subject::Other => Verdict::passed(Passed::NotPod),
+            Reviewed::MalformedPod { .. } => Decided::ignored(Ignored::NotASandbox),
+            Reviewed::Other => Decided::ignored(Ignored::NotAPod),
         };
-        Progress::Decided(verdict)
+        Progress::Decided(decided)
     }
 }

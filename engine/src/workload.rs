@@ -1,7 +1,7 @@
 //! Which pods a manifest stands for.
 //!
 //! A person hands the dry run what they have: a Pod, a recorded AdmissionReview, a list, or the template that a controller
-//! makes pods from. This module turns each into the Pod that the webhook would be asked about. For a template
+//! makes pods from. This module turns each into the Pod that the webhook would be called for. For a template
 //! that is the pod as its controller would create it, labels and annotations of the controller included, since those
 //! decide whether it is a sandbox pod and what is injected.
 //!
@@ -30,7 +30,7 @@ use std::fmt;
 use serde_json::Value;
 
 use self::shape::Node;
-pub use self::shape::{Error, Problem};
+pub use self::shape::{ManifestError, ManifestProblem};
 use crate::systems;
 use crate::systems::kruise::KruiseKind;
 
@@ -63,14 +63,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The runtimes that the object itself asks for, in `spec.runtimes`.
+/// The runtimes that an object itself requests, in `spec.runtimes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
-    /// `Sandbox` or `SandboxSet`.
-    pub kind: String,
+pub struct DeclaredRuntimes {
+    /// The kind of that object: Sandbox or SandboxSet.
+    pub kind: KruiseKind,
     /// The name of that object.
     pub name: String,
-    /// The names as listed; empty where the object asks for nothing.
+    /// The names as listed; empty where the object requests nothing.
     pub runtimes: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ pub struct Review {
 
 /// One pod to decide on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
+pub struct InputPod {
     /// The object it came from.
     pub origin: Origin,
     /// The Pod, as the controller would create it or as it was given.
@@ -98,7 +98,7 @@ pub struct Subject {
     pub namespace: String,
     /// What `spec.runtimes` of its object says. `None`: the object's kind has no such field. An empty list is an
     /// answer, "nothing".
-    pub declared: Option<Declared>,
+    pub declared: Option<DeclaredRuntimes>,
     /// The request, where the document was an AdmissionReview.
     pub review: Option<Review>,
     /// What of the object could not be carried out offline, a sentence each.
@@ -107,22 +107,22 @@ pub struct Subject {
 
 /// An object that stands for no pod to decide on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
+pub struct SkippedObject {
     /// The object.
     pub origin: Origin,
-    /// Why it is passed over, and what to give instead if there is something.
+    /// Why it is skipped, and what to pass instead if there is something.
     pub note: String,
     /// The request, where the document was an AdmissionReview: the webhook allows it unchanged.
     pub review: Option<Review>,
 }
 
-/// What an object is found to be.
+/// What an object of the input is found to be.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum InputObject {
     /// A pod to decide on.
-    Pod(Box<Subject>),
+    Pod(Box<InputPod>),
     /// Nothing to decide on.
-    Passed(Passed),
+    Skipped(SkippedObject),
 }
 
 /// The OpenKruise SandboxTemplates of an input, which a SandboxSet or Sandbox may refer to by `spec.templateRef`.
@@ -175,18 +175,22 @@ struct Context<'a> {
 /// `default_namespace` is that of objects that name none. A broken item of a list is an error in its place.
 ///
 /// ```
-/// use engine::workload::{Found, Templates, read};
+/// use engine::workload::{InputObject, Templates, read};
 ///
 /// let set = serde_json::json!({
 ///     "apiVersion": "agents.kruise.io/v1alpha1", "kind": "SandboxSet", "metadata": {"name": "code"},
 ///     "spec": {"runtimes": [{"name": "csi"}], "template": {"spec": {"containers": [{"name": "sandbox"}]}}},
 /// });
 /// let found = read(&set, "default", &Templates::default());
-/// let Ok(Found::Pod(subject)) = &found[0] else { panic!() };
+/// let Ok(InputObject::Pod(subject)) = &found[0] else { panic!() };
 /// assert_eq!(subject.pod["metadata"]["generateName"], "code-");
 /// assert_eq!(subject.declared.as_ref().unwrap().runtimes, ["csi"]);
 /// ```
-pub fn read(document: &Value, default_namespace: &str, templates: &Templates) -> Vec<Result<Found, Error>> {
+pub fn read(
+    document: &Value,
+    default_namespace: &str,
+    templates: &Templates,
+) -> Vec<Result<InputObject, ManifestError>> {
     let mut found = Vec::new();
     object(&Node::root(document), None, default_namespace, templates, &mut found);
     found
@@ -198,7 +202,7 @@ fn object(
     implied: Option<(&str, &str)>,
     default_namespace: &str,
     templates: &Templates,
-    found: &mut Vec<Result<Found, Error>>,
+    found: &mut Vec<Result<InputObject, ManifestError>>,
 ) {
     let (api_version, kind) = match type_of(node, implied) {
         Ok(type_of) => type_of,
@@ -227,7 +231,10 @@ fn object(
     found.push(single(node, group, api_version, kind, default_namespace, templates));
 }
 
-fn type_of<'a>(node: &Node<'a>, implied: Option<(&'a str, &'a str)>) -> Result<(&'a str, &'a str), Error> {
+fn type_of<'a>(
+    node: &Node<'a>,
+    implied: Option<(&'a str, &'a str)>,
+) -> Result<(&'a str, &'a str), ManifestError> {
     node.object()?;
     let field = |key, implied: Option<&'a str>| match (node.field(key)?, implied) {
         (Some(value), _) => value.text(),
@@ -247,7 +254,7 @@ fn single(
     kind: &str,
     default_namespace: &str,
     templates: &Templates,
-) -> Result<Found, Error> {
+) -> Result<InputObject, ManifestError> {
     let metadata = node.field("metadata")?;
     let text = |key| match &metadata {
         Some(metadata) => metadata.text_field(key),
@@ -276,12 +283,12 @@ fn single(
         }
         (systems::open_sandbox::GROUP, _) => open_sandbox::read(node, context),
         ("apps" | "batch", _) => builtin::read(node, context),
-        _ => Ok(context.pass()),
+        _ => Ok(context.skip()),
     }
 }
 
 /// A Pod stays as it is, but for the type that the items of a PodList lack.
-fn pod(node: &Node<'_>, api_version: &str, kind: &str, context: Context<'_>) -> Found {
+fn pod(node: &Node<'_>, api_version: &str, kind: &str, context: Context<'_>) -> InputObject {
     let mut pod = node.value().clone();
     if let Value::Object(fields) = &mut pod
         && !(fields.contains_key("apiVersion") && fields.contains_key("kind"))
@@ -296,9 +303,9 @@ fn pod(node: &Node<'_>, api_version: &str, kind: &str, context: Context<'_>) -> 
 }
 
 impl Context<'_> {
-    fn found(self, pod: Value, declared: Option<Declared>, notes: Vec<String>) -> Found {
+    fn found(self, pod: Value, declared: Option<DeclaredRuntimes>, notes: Vec<String>) -> InputObject {
         let Self { origin, namespace, .. } = self;
-        Found::Pod(Box::new(Subject {
+        InputObject::Pod(Box::new(InputPod {
             origin,
             pod,
             namespace: namespace.to_owned(),
@@ -308,14 +315,14 @@ impl Context<'_> {
         }))
     }
 
-    /// Passes over an object whose kind is not known to make pods.
-    fn pass(self) -> Found {
+    /// Skips an object whose kind is not known to make pods.
+    fn skip(self) -> InputObject {
         let note = format!("skipped: {} is neither a pod nor a known pod template", self.origin);
-        self.pass_with(note)
+        self.skip_with(note)
     }
 
-    fn pass_with(self, note: String) -> Found {
-        Found::Passed(Passed { origin: self.origin, note, review: None })
+    fn skip_with(self, note: String) -> InputObject {
+        InputObject::Skipped(SkippedObject { origin: self.origin, note, review: None })
     }
 }
 

@@ -21,7 +21,7 @@ use engine::config::config_map::{ConfigMapName, Entries};
 use engine::config::finding::{Code, Finding, Severity};
 use engine::config::lint::{Checked, check};
 use engine::config::{Config, revision, why_privileged};
-use engine::runtimes::privileged::Policy;
+use engine::runtimes::PrivilegedRules;
 
 #[derive(Debug, Args)]
 #[command(
@@ -111,7 +111,7 @@ impl Check {
         }
         let has = |severity| checked.findings.iter().any(|finding| finding.severity == severity);
         let (errors, warnings) = (has(Severity::Error), has(Severity::Warning));
-        let runtimes = runtimes(&checked, &decisions.settings(false, None).policy);
+        let runtimes = runtimes(&checked, &decisions.settings(false, None).privileged);
         let mut failed = false;
         let replay = match (against.as_deref(), live) {
             (None, false) => None,
@@ -199,7 +199,7 @@ fn baseline(against: Option<&str>) -> Result<Chosen, Failure> {
     }
 }
 
-fn runtimes(checked: &Checked, policy: &Policy) -> Vec<RuntimeReport> {
+fn runtimes(checked: &Checked, rules: &PrivilegedRules) -> Vec<RuntimeReport> {
     let report = |(name, value): &(String, serde_json::Value)| {
         let privileged = why_privileged(value);
         let without_region =
@@ -207,8 +207,8 @@ fn runtimes(checked: &Checked, policy: &Policy) -> Vec<RuntimeReport> {
         RuntimeReport {
             name: name.clone(),
             revision: (!without_region).then(|| revision(value)),
-            allowed: (!privileged.is_empty()).then(|| policy.in_words()),
-            restricted_by: if privileged.is_empty() { Vec::new() } else { policy.flags() },
+            allowed: (!privileged.is_empty()).then(|| rules.in_words()),
+            restricted_by: if privileged.is_empty() { Vec::new() } else { rules.flags() },
             privileged,
         }
     };

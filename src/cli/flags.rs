@@ -17,8 +17,7 @@ use engine::config::region::Region;
 use engine::inject;
 use engine::pattern::Pattern;
 use engine::review::decide::Settings;
-use engine::runtimes::privileged::Policy;
-use engine::runtimes::{DefaultRuntimes, PodLabel, Rules};
+use engine::runtimes::{DefaultRuntimes, PodLabel, PrivilegedRules, SelectionRules};
 
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
@@ -202,8 +201,8 @@ impl DecisionFlags {
             ConflictAction::Keep => inject::OnConflict::Keep,
         };
         Settings {
-            rules: Rules { forced, default_runtimes, pod_labels, lookups: false },
-            policy: Policy { namespaces, creators },
+            selection: SelectionRules { forced, default_runtimes, pod_labels, lookups: false },
+            privileged: PrivilegedRules { namespaces, creators },
             injection: inject::Options { on_conflict, status_annotation },
             report_only,
         }

@@ -9,7 +9,7 @@ use super::Failure;
 use super::flags::PodFlags;
 use super::terminal::eprint_line;
 use crate::cluster;
-use engine::workload::{self, Found, Subject, Templates};
+use engine::workload::{self, InputObject, InputPod, SkippedObject, Templates};
 use engine::yaml;
 
 /// The whole input, in order.
@@ -20,9 +20,9 @@ pub(super) struct Input {
 /// One document of the input; the text says where it is.
 pub(super) enum InputItem {
     /// A pod to decide on.
-    Pod(String, Box<Subject>),
+    Pod(String, Box<InputPod>),
     /// Something that does not stand for a pod.
-    Passed(String, workload::Passed),
+    Passed(String, SkippedObject),
     /// Something that could not be read: the whole message.
     Broken(String),
 }
@@ -53,10 +53,10 @@ impl Input {
                     let place = format!("{name}: document {}", document.number);
                     for found in workload::read(&document.value, namespace, &templates) {
                         items.push(match found {
-                            Ok(Found::Pod(subject)) => {
+                            Ok(InputObject::Pod(subject)) => {
                                 InputItem::Pod(format!("{place}: {}", subject.origin), subject)
                             }
-                            Ok(Found::Passed(passed)) => InputItem::Passed(place.clone(), passed),
+                            Ok(InputObject::Skipped(passed)) => InputItem::Passed(place.clone(), passed),
                             Err(error) => InputItem::Broken(format!("{place}: {error}")),
                         });
                     }
@@ -103,7 +103,7 @@ fn texts(filename: &Path) -> Result<Vec<(String, String)>, Failure> {
 
 /// The pods that `flags` select, and whether something could not be read.
 pub(super) struct Pods {
-    pub(super) found: Vec<(String, Box<Subject>)>,
+    pub(super) found: Vec<(String, Box<InputPod>)>,
     pub(super) failed: bool,
 }
 
@@ -134,11 +134,11 @@ impl Pods {
         for pod in list {
             for found in workload::read(&pod, own, &Templates::default()) {
                 match found {
-                    Ok(Found::Pod(subject)) => {
+                    Ok(InputObject::Pod(subject)) => {
                         let place = format!("{}/{}", subject.namespace, subject.origin.name);
                         pods.found.push((place, subject));
                     }
-                    Ok(Found::Passed(_)) => {}
+                    Ok(InputObject::Skipped(_)) => {}
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -7,10 +7,11 @@ use engine::budget::Budget;
 use engine::config::Config;
 use engine::patch;
 use engine::pod::Pod;
-use engine::review::decide::{self, Candidate, Outcome, Passed, Settings, Verdict};
-use engine::runtimes::{DecidedBy, DefaultRuntimes};
+use engine::review::decide::{self, Decided, Ignored, Settings, Verdict};
+use engine::runtimes::{Candidate, DecidedBy, DefaultRuntimes};
 use engine::systems::System;
-use engine::workload::Subject;
+use engine::systems::kruise::KruiseKind;
+use engine::workload::InputPod;
 use kube::Client;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -38,7 +39,7 @@ impl Offline {
     ) -> Self {
         let lookups = client.map(|client| Lookups::new(client, Arc::new(Metrics::new())));
         let mut settings = flags.settings(false, forced);
-        settings.rules.lookups = lookups.is_some();
+        settings.selection.lookups = lookups.is_some();
         Self { settings, lookups }
     }
 
@@ -49,10 +50,10 @@ impl Offline {
     pub(super) async fn decide<'c>(
         &self,
         config: &'c Config,
-        subject: &Subject,
+        subject: &InputPod,
         creator: Option<&str>,
         marked: &[String],
-    ) -> Verdict<'c> {
+    ) -> Decided<'c> {
         let text = subject.pod.to_string();
         let settings = &self.settings;
         match Pod::read(&text) {
@@ -68,15 +69,18 @@ impl Offline {
                 let progress = decide::decide(candidate, config, settings, &mut budget);
                 cluster::settle(progress, self.lookups.as_ref(), &mut budget, deadline).await
             }
-            Err(_) if !settings.rules.may_be_sandbox(&text) => Verdict::passed(Passed::NotSandbox),
-            Err(error) => Verdict::malformed_pod(&subject.origin.name, error),
+            Err(_) if !settings.selection.may_be_sandbox(&text) => Decided::ignored(Ignored::NotASandbox),
+            Err(error) => Decided::malformed_pod(&subject.origin.name, error),
         }
     }
 
     /// What the manifest that a pod was made of says, else the pod's mark.
-    fn declared<'s>(&self, subject: &'s Subject, marked: &'s [String]) -> Option<(DecidedBy, &'s [String])> {
+    fn declared<'s>(&self, subject: &'s InputPod, marked: &'s [String]) -> Option<(DecidedBy, &'s [String])> {
         if let Some(declared) = &subject.declared {
-            let by = if declared.kind == "SandboxSet" { DecidedBy::SandboxSet } else { DecidedBy::Sandbox };
+            let by = match declared.kind {
+                KruiseKind::SandboxSet => DecidedBy::SandboxSet,
+                _ => DecidedBy::Sandbox,
+            };
             return Some((by, &declared.runtimes));
         }
         (!marked.is_empty() && self.lookups.is_none()).then_some((DecidedBy::Sandbox, marked))
@@ -87,7 +91,7 @@ impl Offline {
     pub(super) fn requested(&self, pod: &Value, has: Vec<String>) -> Vec<String> {
         let text = pod.to_string();
         let pod = serde_json::from_str(&text).ok();
-        match pod.and_then(|pod| self.settings.rules.system(&pod).ok().flatten()) {
+        match pod.and_then(|pod| self.settings.selection.system(&pod).ok().flatten()) {
             Some(System::OpenKruise) => has,
             _ => Vec::new(),
         }
@@ -95,20 +99,20 @@ impl Offline {
 }
 
 /// Why a pod is denied, one reason per line; empty when it is not. A decision that could not be made is a failure.
-pub(super) fn reasons(verdict: &Verdict<'_>) -> Result<Vec<String>, Failure> {
-    match &verdict.outcome {
-        Outcome::Denied(denied) if denied.code >= 500 => Err(Failure(denied.message())),
-        Outcome::Denied(denied) => Ok(denied.lines().collect()),
-        Outcome::Passed(_) | Outcome::Injected(_) => Ok(Vec::new()),
+pub(super) fn reasons(decided: &Decided<'_>) -> Result<Vec<String>, Failure> {
+    match &decided.verdict {
+        Verdict::Denied(denial) if denial.refusal.is_failure() => Err(Failure(denial.refusal.message())),
+        Verdict::Denied(denial) => Ok(denial.refusal.lines().collect()),
+        Verdict::Ignored(_) | Verdict::Injected(_) => Ok(Vec::new()),
     }
 }
 
 /// The patch as JSON; an empty list where nothing changes.
-pub(super) fn operations(verdict: &Verdict<'_>) -> String {
+pub(super) fn operations(decided: &Decided<'_>) -> String {
     let mut out = Vec::new();
-    match &verdict.outcome {
-        Outcome::Injected(plan) => patch::write(&plan.operations, &mut out),
-        Outcome::Passed(_) | Outcome::Denied(_) => out.extend_from_slice(b"[]"),
+    match &decided.verdict {
+        Verdict::Injected(plan) => patch::write(&plan.operations, &mut out),
+        Verdict::Ignored(_) | Verdict::Denied(_) => out.extend_from_slice(b"[]"),
     }
     String::from_utf8_lossy(&out).into_owned()
 }

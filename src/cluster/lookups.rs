@@ -26,7 +26,7 @@ use super::backoff::Backoff;
 use super::objects;
 use crate::metrics::{Lookup, Metrics};
 use engine::kube::names::{is_dns_label, is_dns_subdomain};
-use engine::runtimes::{Answer, LookupError, Question};
+use engine::runtimes::{LookupError, Question};
 use engine::systems::kruise::{GROUP, KruiseKind, VERSION};
 
 /// The first pause after a failed attempt.
@@ -122,7 +122,11 @@ impl Lookups {
 
     /// The names in the object's `spec.runtimes`; `None` when there is no such object. An answer comes before
     /// `deadline`.
-    pub async fn declared(&self, question: &Question, deadline: Instant) -> Answer {
+    pub async fn declared(
+        &self,
+        question: &Question,
+        deadline: Instant,
+    ) -> Result<Option<Vec<String>>, LookupError> {
         let (served, target) = match question {
             Question::Sandbox { namespace, name, uid } => {
                 (&self.sandboxes, Target { kind: KruiseKind::Sandbox, namespace, name, uid: Some(uid) })
@@ -145,7 +149,12 @@ impl Lookups {
     }
 
     /// Attempts until there is an answer, an error that lasts, or no time left.
-    async fn find(&self, served: &ServedKind, target: Target<'_>, deadline: Instant) -> Answer {
+    async fn find(
+        &self,
+        served: &ServedKind,
+        target: Target<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<String>>, LookupError> {
         // Asked once: the caller sent to look for the kind reports the result, an error included.
         let Some(version) = served.version() else { return Ok(None) };
         let mut search = Search { target, served, version, freshness: Freshness::Cached, attempts: 0 };

@@ -1,7 +1,8 @@
 //! Decisions that need the cluster: the engine's questions asked, until it decides.
 
 use engine::budget::Budget;
-use engine::review::decide::{Progress, Verdict};
+use engine::review::decide::{Decided, Progress};
+use engine::runtimes::Answer;
 use tokio::time::Instant;
 
 use super::Lookups;
@@ -14,18 +15,18 @@ pub async fn settle<'c>(
     lookups: Option<&Lookups>,
     budget: &mut Budget,
     deadline: Instant,
-) -> Verdict<'c> {
+) -> Decided<'c> {
     let mut progress = progress;
     loop {
         let pending = match progress {
-            Progress::Decided(verdict) => return verdict,
+            Progress::Decided(decided) => return decided,
             Progress::Asks(pending) => pending,
         };
         let mut answers = Vec::with_capacity(pending.questions().len());
         for question in pending.questions() {
             answers.push(match lookups {
-                Some(lookups) => lookups.declared(question, deadline).await,
-                None => Ok(None),
+                Some(lookups) => lookups.declared(question, deadline).await.into(),
+                None => Answer::NotFound,
             });
         }
         progress = pending.answered(answers, budget);

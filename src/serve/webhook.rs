@@ -16,9 +16,10 @@ use crate::server::{Reply, Reviews};
 use engine::budget::Budget;
 use engine::config::config_map::ConfigMapName;
 use engine::inject::decision::Action;
-use engine::review::decide::{Denied, Outcome, Passed, Settings, Verdict};
-use engine::review::decode::{Malformed, decode};
-use engine::review::validate::{self, validate};
+use engine::review::decide::{Decided, Ignored, Settings, Verdict};
+use engine::review::decode::{MalformedReview, decode, decode_raw};
+use engine::review::refusal::Refusal;
+use engine::review::validate::{Validation, ValidationRules};
 use engine::review::{Envelope, respond};
 use engine::text::{NAME, clipped};
 
@@ -35,7 +36,7 @@ pub struct Webhook {
     settings: Settings,
     lookups: Option<Lookups>,
     metrics: Arc<Metrics>,
-    validation: validate::Rules,
+    validation: ValidationRules,
 }
 
 impl Webhook {
@@ -46,8 +47,8 @@ impl Webhook {
         lookups: Option<Lookups>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        settings.rules.lookups = lookups.is_some();
-        let validation = validate::Rules { report_only: settings.report_only, ..validate::Rules::default() };
+        settings.selection.lookups = lookups.is_some();
+        let validation = ValidationRules { report_only: settings.report_only, ..ValidationRules::default() };
         Self { store, settings, lookups, metrics, validation }
     }
 
@@ -58,17 +59,17 @@ impl Webhook {
         self
     }
 
-    fn record(&self, envelope: Envelope<'_>, verdict: &Verdict<'_>, active: &Active, begun: Instant) {
+    fn record(&self, envelope: Envelope<'_>, decided: &Decided<'_>, active: &Active, begun: Instant) {
         let Envelope { uid, namespace, name } = envelope;
         let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));
-        let counted = self.counted(verdict);
+        let counted = counted(&decided.verdict, self.settings.report_only);
         self.metrics.admission(counted, begun.elapsed());
-        let Verdict { decided_by, runtimes, outcome } = verdict;
+        let Decided { by, runtimes, verdict } = decided;
         for runtime in runtimes {
             let Some(counters) = active.counters(runtime) else { continue };
-            match outcome {
-                Outcome::Injected(_) if counted == Admission::Injected => counters.injection(),
-                Outcome::Denied(denied) if conflicts(denied, &runtime.name) => counters.conflict(),
+            match verdict {
+                Verdict::Injected(_) if counted == Admission::Injected => counters.injection(),
+                Verdict::Denied(denied) if conflicts(&denied.refusal, &runtime.name) => counters.conflict(),
                 _ => {}
             }
         }
@@ -76,23 +77,23 @@ impl Webhook {
             return;
         }
         let runtimes = runtimes.iter().map(|runtime| runtime.name.as_str()).collect::<Vec<_>>().join(",");
-        let decided_by = decided_by.map_or("-", |by| by.as_str());
+        let decided_by = by.map_or("-", |by| by.as_str());
         // The words of every other report; what is counted apart from them is in the metrics.
-        let said = outcome.as_str();
+        let said = verdict.as_str();
         let enforced = !self.settings.report_only;
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let count = |action| verdict.decisions().iter().filter(|decision| decision.action == action).count();
-        match outcome {
+        let count = |action| decided.decisions().iter().filter(|decision| decision.action == action).count();
+        match verdict {
             // Most pods are not sandbox pods: log those at debug.
-            Outcome::Passed(why @ (Passed::NotPod | Passed::NotSandbox)) => {
+            Verdict::Ignored(why @ (Ignored::NotAPod | Ignored::NotASandbox)) => {
                 let why = why.as_str();
                 tracing::debug!(outcome = said, why, namespace, name, uid, micros, "review");
             }
-            Outcome::Passed(why) => {
+            Verdict::Ignored(why) => {
                 let why = why.as_str();
                 tracing::info!(outcome = said, why, namespace, name, uid, decided_by, micros, "review");
             }
-            Outcome::Injected(_) => tracing::info!(
+            Verdict::Injected(_) => tracing::info!(
                 outcome = said,
                 enforced,
                 namespace,
@@ -107,7 +108,7 @@ impl Webhook {
                 micros,
                 "review"
             ),
-            Outcome::Denied(denied) => tracing::warn!(
+            Verdict::Denied(denied) => tracing::warn!(
                 outcome = said,
                 enforced,
                 namespace,
@@ -115,56 +116,55 @@ impl Webhook {
                 uid,
                 decided_by,
                 runtimes,
-                code = denied.code,
+                code = denied.refusal.code(),
                 conflict = count(Action::Conflict),
-                why = why(denied),
+                why = why(&denied.refusal),
                 micros,
                 "review"
             ),
         }
     }
 
-    fn malformed(&self, malformed: &Malformed, begun: Instant) -> Reply {
+    fn malformed(&self, malformed: &MalformedReview, begun: Instant) -> Reply {
         self.metrics.admission(Admission::Malformed, begun.elapsed());
         tracing::warn!(outcome = Admission::Malformed.as_str(), why = %malformed, "review");
         Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
     }
+}
 
-    fn validated(&self, answer: &validate::Answer) -> Admission {
-        match (&answer.denied, answer.subject) {
-            (Some(_), _) if self.settings.report_only => Admission::Reported,
-            (Some(_), _) => Admission::Denied,
-            (None, Some(_)) => Admission::Valid,
-            (None, None) => Admission::Ignored,
-        }
+fn counted(verdict: &Verdict<'_>, report_only: bool) -> Admission {
+    match verdict {
+        Verdict::Ignored(_) => Admission::Ignored,
+        Verdict::Injected(plan) if plan.operations.is_empty() => Admission::Unchanged,
+        Verdict::Injected(_) | Verdict::Denied(_) if report_only => Admission::Reported,
+        Verdict::Injected(_) => Admission::Injected,
+        Verdict::Denied(denial) if denial.refusal.is_failure() => Admission::Failed,
+        Verdict::Denied(_) => Admission::Denied,
     }
+}
 
-    fn counted(&self, verdict: &Verdict<'_>) -> Admission {
-        let report_only = self.settings.report_only;
-        match &verdict.outcome {
-            Outcome::Passed(_) => Admission::Ignored,
-            Outcome::Injected(plan) if plan.operations.is_empty() => Admission::Unchanged,
-            Outcome::Injected(_) | Outcome::Denied(_) if report_only => Admission::Reported,
-            Outcome::Injected(_) => Admission::Injected,
-            Outcome::Denied(denied) if denied.code >= 500 => Admission::Failed,
-            Outcome::Denied(_) => Admission::Denied,
-        }
+fn validated(validation: &Validation<'_>, report_only: bool) -> Admission {
+    match (&validation.denial, validation.kind) {
+        (Some(_), _) if report_only => Admission::Reported,
+        (Some(_), _) => Admission::Denied,
+        (None, Some(_)) => Admission::Valid,
+        (None, None) => Admission::Ignored,
     }
 }
 
 /// The first reasons; the API server has them all.
-fn why(denied: &Denied<'_>) -> String {
+fn why(refusal: &Refusal) -> String {
     const LOGGED: usize = 8;
-    let mut lines: Vec<String> = denied.lines().take(LOGGED).collect();
-    let more = denied.lines().skip(LOGGED).count();
+    let mut lines: Vec<String> = refusal.lines().take(LOGGED).collect();
+    let more = refusal.lines().skip(LOGGED).count();
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
     lines.join("; ")
 }
 
-fn conflicts(denied: &Denied<'_>, runtime: &str) -> bool {
-    denied.causes.iter().any(|cause| cause.runtime.as_deref() == Some(runtime))
+fn conflicts(refusal: &Refusal, runtime: &str) -> bool {
+    refusal.causes().iter().any(|cause| cause.runtime.as_deref() == Some(runtime))
 }
 
 impl Reviews for Webhook {
@@ -182,53 +182,58 @@ impl Reviews for Webhook {
         };
         let mut budget = Budget::new(MAX_STEPS, MAX_PARSED_BYTES);
         let progress = review.decide(&active.config, &self.settings, &mut budget);
-        let verdict = cluster::settle(progress, self.lookups.as_ref(), &mut budget, deadline).await;
+        let decided = cluster::settle(progress, self.lookups.as_ref(), &mut budget, deadline).await;
         let envelope = review.envelope();
-        let answer = respond::write(envelope.uid, &verdict, self.settings.report_only);
-        self.record(envelope, &verdict, &active, begun);
+        let answer = respond::write(envelope.uid, &decided, self.settings.report_only);
+        self.record(envelope, &decided, &active, begun);
         Reply::json(answer)
     }
 
     async fn validate(&self, body: Bytes, _deadline: Instant) -> Reply {
         let begun = Instant::now();
         let (rules, region) = (self.validation.clone(), self.store.region());
+        let metrics = Arc::clone(&self.metrics);
         // A large ConfigMap takes milliseconds, in which reviews of pods must not wait.
-        let work = tokio::task::spawn_blocking(move || validate(&body, &rules, region.as_ref()));
-        let Ok(answer) = work.await else {
-            self.metrics.admission(Admission::Panicked, begun.elapsed());
-            return Reply::status(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "sandbox-injector: the check failed unexpectedly; see its log",
-            );
-        };
-        match answer {
-            Ok(answer) => {
-                let counted = self.validated(&answer);
-                self.metrics.admission(counted, begun.elapsed());
-                log_validation(&answer, counted, begun);
-                Reply::json(answer.body)
+        let work = tokio::task::spawn_blocking(move || {
+            let review = decode_raw(&body)?;
+            let validation = review.validate(&rules, region.as_ref())?;
+            let counted = validated(&validation, rules.report_only);
+            metrics.admission(counted, begun.elapsed());
+            log_validation(&validation, counted, begun);
+            Ok(respond::write_validation(&validation, rules.report_only))
+        });
+        match work.await {
+            Ok(Ok(answer)) => Reply::json(answer),
+            Ok(Err(malformed)) => self.malformed(&malformed, begun),
+            Err(_) => {
+                self.metrics.admission(Admission::Panicked, begun.elapsed());
+                Reply::status(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "sandbox-injector: the check failed unexpectedly; see its log",
+                )
             }
-            Err(malformed) => self.malformed(&malformed, begun),
         }
     }
 }
 
-fn log_validation(answer: &validate::Answer, counted: Admission, begun: Instant) {
-    let validate::Answer { subject, uid, namespace, name, denied, warnings, body: _ } = answer;
-    let (outcome, kind) = (counted.as_str(), subject.unwrap_or("-"));
+fn log_validation(validation: &Validation<'_>, counted: Admission, begun: Instant) {
+    let Validation { envelope: Envelope { uid, namespace, name }, kind, denial, warnings } = validation;
+    let (outcome, subject) = (counted.as_str(), kind.map_or("-", |kind| kind.as_str()));
     let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-    match (subject, denied) {
-        (_, Some(denied)) => {
+    match (kind, denial) {
+        (_, Some(denial)) => {
             // The first says enough; the API server has them all.
-            let why = denied.lines().next().unwrap_or_default();
-            let reasons = denied.causes.len();
-            tracing::warn!(outcome, kind, namespace, name, uid, reasons, why, micros, "validation");
+            let why = denial.refusal.lines().next().unwrap_or_default();
+            let reasons = denial.refusal.causes().len();
+            tracing::warn!(outcome, kind = subject, namespace, name, uid, reasons, why, micros, "validation");
         }
         (Some(_), None) => {
             let warnings = warnings.len();
-            tracing::info!(outcome, kind, namespace, name, uid, warnings, micros, "validation");
+            tracing::info!(outcome, kind = subject, namespace, name, uid, warnings, micros, "validation");
         }
-        (None, None) => tracing::debug!(outcome, kind, namespace, name, uid, micros, "validation"),
+        (None, None) => {
+            tracing::debug!(outcome, kind = subject, namespace, name, uid, micros, "validation");
+        }
     }
 }

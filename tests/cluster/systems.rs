@@ -112,7 +112,7 @@ async fn decide(server: &ApiServer, config: &Config, review: &Value) -> Value {
     let deadline = Instant::now() + Duration::from_millis(1500);
     let body = review.to_string();
     let mut settings = Settings::default();
-    settings.rules.lookups = true;
+    settings.selection.lookups = true;
     let review = decode(body.as_bytes()).unwrap();
     let mut budget = Budget::unlimited();
     let progress = review.decide(config, &settings, &mut budget);

@@ -1,7 +1,7 @@
 //! Both webhooks over a socket: what is answered, and that it is counted.
 
 use engine::review::decide::Settings;
-use engine::runtimes::privileged::Policy;
+use engine::runtimes::PrivilegedRules;
 use serde_json::{Value, json};
 use support::process::review;
 use support::service::Service;
@@ -22,8 +22,8 @@ async fn a_webhook_that_only_reports_allows_everything_and_counts_it_as_reported
     let mut injected: Value = serde_json::from_str(&review("01-kruise-sandboxset-pod")).unwrap();
     injected["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "csi".into();
     let creator = injected["request"]["userInfo"]["username"].as_str().unwrap().parse().unwrap();
-    let policy = Policy { namespaces: Vec::new(), creators: vec![creator] };
-    let service = Service::start(Settings { report_only: true, policy, ..Settings::default() }).await;
+    let privileged = PrivilegedRules { namespaces: Vec::new(), creators: vec![creator] };
+    let service = Service::start(Settings { report_only: true, privileged, ..Settings::default() }).await;
     let mut denied = injected.clone();
     denied["request"]["userInfo"]["username"] = "alice".into();
     for (review, count) in [(injected, 1.0), (denied, 2.0)] {

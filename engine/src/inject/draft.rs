@@ -1,7 +1,7 @@
 //! What the steps write: the plan in the making, the reasons against it, and the work that it took.
 
 use super::decision::{Action, Cause, Decision};
-use super::{Denial, Mark, OnConflict, Plan};
+use super::{Conflicts, Mark, OnConflict, Plan};
 use crate::budget::Budget;
 use crate::config::Runtime;
 use crate::patch::{Fragment, Operation, Value};
@@ -58,26 +58,26 @@ impl<'d, 'a> Draft<'d, 'a> {
     }
 
     /// The plan, or every reason against it.
-    pub(super) fn finish(self) -> Result<Plan<'a>, Denial<'a>> {
+    pub(super) fn finish(self) -> Result<Plan<'a>, Conflicts<'a>> {
         if !self.causes.is_empty() {
-            return Err(self.into_denial());
+            return Err(self.into_conflicts());
         }
         let Self { operations, decisions, warnings, mark, .. } = self;
         Ok(Plan { operations, decisions, warnings, mark })
     }
 
     /// The denial of a pod that does not have the shape of one.
-    pub(super) fn deny_shape(mut self, error: ShapeError) -> Denial<'a> {
+    pub(super) fn deny_shape(mut self, error: ShapeError) -> Conflicts<'a> {
         self.causes.push(error.into());
-        self.into_denial()
+        self.into_conflicts()
     }
 
-    fn into_denial(mut self) -> Denial<'a> {
+    fn into_conflicts(mut self) -> Conflicts<'a> {
         if self.more_causes > 0 {
             let message = format!("and {} more conflicts", self.more_causes);
             self.causes.push(Cause { field: Place::Spec.to_string(), runtime: None, message });
         }
-        Denial { causes: self.causes, decisions: self.decisions }
+        Conflicts { causes: self.causes, decisions: self.decisions }
     }
 
     pub(super) fn decide(&mut self, runtime: &'a Runtime, place: Place<'a>, action: Action) {

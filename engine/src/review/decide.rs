@@ -1,47 +1,40 @@
 //! What is decided about one pod, before it is put into any format.
+//!
+//! [`decide`] asks the rules which runtimes the pod gets, whether it may have them, and what injecting them changes. Any
+//! of these steps may need an answer first: it then ends in [`Progress::Asks`], and the decision is made again from the
+//! start with the answer, its work charged again. So a question may also come up after the injection was worked out, such
+//! as the age of an owner before a conflict is denied: it is a new variant of `Question` and of `Answer`, and a look into the
+//! answers where they are needed. A newer configuration is no answer: the caller that finds one starts over with it.
 
-use crate::budget::{Budget, Exhausted};
+use crate::budget::Budget;
 use crate::config::{Config, Runtime};
-use crate::inject::decision::{Cause, Decision};
-use crate::inject::{self, Denial, Plan};
-use crate::pod::{Pod, ShapeError};
-use crate::runtimes::privileged::Policy;
+use crate::inject::decision::Decision;
+use crate::inject::{self, Conflicts, InjectError, Plan};
+use crate::pod::ShapeError;
 use crate::runtimes::{
-    Answer, Answers, DecidedBy, LookupError, Question, Rules, Selected, Selection, SelectionError,
+    Answer, Answers, Candidate, DecidedBy, PrivilegedRules, Question, Selection, SelectionRules,
 };
-use crate::text::{LINE, shown};
+
+use super::refusal::{Denial, Refusal};
 
 /// The operator's settings: everything a decision depends on beside the pod and the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Which pods, and who decides on their runtimes.
-    pub rules: Rules,
-    /// Who may ask for privileged runtimes.
-    pub policy: Policy,
+    pub selection: SelectionRules,
+    /// Who may have privileged runtimes.
+    pub privileged: PrivilegedRules,
     /// How to inject.
     pub injection: inject::Options,
     /// Decide, log, count and warn, but never patch or deny.
     pub report_only: bool,
 }
 
-/// One pod to decide on.
-#[derive(Debug, Clone, Copy)]
-pub struct Candidate<'p> {
-    /// The pod.
-    pub pod: &'p Pod<'p>,
-    /// The review's namespace; the pod's own may be missing.
-    pub namespace: &'p str,
-    /// Who creates it; `None` offline, where that is not checked.
-    pub creator: Option<&'p str>,
-    /// What the object that made the pod says, where that is known without asking: offline, from its manifest.
-    pub declared: Option<(DecidedBy, &'p [String])>,
-}
-
 /// How far a decision came.
 #[derive(Debug)]
 pub enum Progress<'p, 'c> {
     /// It is decided.
-    Decided(Verdict<'c>),
+    Decided(Decided<'c>),
     /// Something has to be asked first.
     Asks(Pending<'p, 'c>),
 }
@@ -56,182 +49,39 @@ pub struct Pending<'p, 'c> {
     questions: Vec<Question>,
 }
 
-impl<'p, 'c> Progress<'p, 'c> {
-    /// Goes on until it is decided, with answers from `answer`.
-    pub fn finish(self, budget: &mut Budget, mut answer: impl FnMut(&Question) -> Answer) -> Verdict<'c> {
-        let mut progress = self;
-        loop {
-            match progress {
-                Progress::Decided(verdict) => return verdict,
-                Progress::Asks(pending) => {
-                    let answers = pending.questions().iter().map(&mut answer).collect();
-                    progress = pending.answered(answers, budget);
-                }
-            }
-        }
-    }
-}
-
-impl<'p, 'c> Pending<'p, 'c> {
-    /// What has to be asked; the answers may be sought all at once.
-    pub fn questions(&self) -> &[Question] {
-        &self.questions
-    }
-
-    /// Goes on with the answers, which stand in the order of the questions.
-    ///
-    /// The decision is made again with what is known by now: what came before a question is little beside asking it.
-    pub fn answered(self, answers: Vec<Answer>, budget: &mut Budget) -> Progress<'p, 'c> {
-        let Self { candidate, config, settings, answers: mut known, questions } = self;
-        for (question, answer) in questions.into_iter().zip(answers) {
-            known.insert(question, answer);
-        }
-        decide_with(candidate, config, settings, known, budget)
-    }
-}
-
 /// What is decided, and by whom.
 #[derive(Debug)]
-pub struct Verdict<'c> {
+pub struct Decided<'c> {
     /// The rule that answered; `None` where none was asked or none could answer.
-    pub decided_by: Option<DecidedBy>,
+    pub by: Option<DecidedBy>,
     /// The runtimes that the pod is to have, in the order of injection.
     pub runtimes: Vec<&'c Runtime>,
     /// What becomes of the pod.
-    pub outcome: Outcome<'c>,
+    pub verdict: Verdict<'c>,
 }
 
 /// What becomes of a pod.
 #[derive(Debug)]
-pub enum Outcome<'c> {
-    /// It is out of scope, or no runtime was requested.
-    Passed(Passed),
+pub enum Verdict<'c> {
+    /// It is left as it is: it is out of scope, or requests no runtime.
+    Ignored(Ignored),
     /// It gets what the plan says, which may be nothing any more.
     Injected(Plan<'c>),
     /// It is refused.
-    Denied(Denied<'c>),
-}
-
-impl Outcome<'_> {
-    /// The word for it in every report.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Outcome::Passed(_) => "ignored",
-            Outcome::Injected(plan) if plan.operations.is_empty() => "unchanged",
-            Outcome::Injected(_) => "injected",
-            Outcome::Denied(_) => "denied",
-        }
-    }
+    Denied(Denial<'c>),
 }
 
 /// Why a pod is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passed {
+pub enum Ignored {
     /// Not the creation of a pod.
-    NotPod,
+    NotAPod,
     /// A pod without any of the labels.
-    NotSandbox,
+    NotASandbox,
     /// Its annotation says `none`.
     OptedOut,
     /// The rule that answered says "nothing".
-    NothingAsked,
-}
-
-impl Passed {
-    /// The reason in words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Passed::NotPod => "not a pod creation",
-            Passed::NotSandbox => "no sandbox label",
-            Passed::OptedOut => "opted out by annotation",
-            Passed::NothingAsked => {
-                "the pod requests no runtimes (annotation sandbox-injector.io/runtimes, or a pool rule)"
-            }
-        }
-    }
-}
-
-/// Why a pod is refused, with what the API server and kubectl make of it.
-#[derive(Debug)]
-pub struct Denied<'c> {
-    /// The HTTP code in the status.
-    pub code: u16,
-    /// The machine-readable reason in the status.
-    pub reason: &'static str,
-    /// The kind of the object.
-    pub kind: &'static str,
-    /// The object's name, or what its name will start with.
-    pub name: String,
-    /// What is wrong, for denials that are not about fields.
-    pub summary: Option<String>,
-    /// What is wrong, field by field.
-    pub causes: Vec<Cause>,
-    /// After how many seconds a client may try again.
-    pub retry_after_seconds: Option<u32>,
-    /// What injection had decided on other items.
-    pub decisions: Vec<Decision<'c>>,
-}
-
-impl Denied<'_> {
-    fn of_causes(pod: &Pod<'_>, causes: Vec<Cause>) -> Self {
-        Self::invalid("Pod", pod.name().to_owned(), causes)
-    }
-
-    /// A refusal for what the object says, field by field.
-    pub fn invalid(kind: &'static str, name: String, causes: Vec<Cause>) -> Self {
-        Self {
-            code: 422,
-            reason: "Invalid",
-            kind,
-            name,
-            summary: None,
-            causes,
-            retry_after_seconds: None,
-            decisions: Vec::new(),
-        }
-    }
-
-    /// Every reason, a line each, clean for a terminal.
-    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        let causes = self.causes.iter().map(|cause| shown(&cause.to_string(), LINE));
-        self.summary.iter().map(|summary| shown(summary, LINE)).chain(causes)
-    }
-
-    /// The whole text of the refusal.
-    pub fn message(&self) -> String {
-        let lines: Vec<String> = self.lines().collect();
-        match lines.as_slice() {
-            [one] => one.clone(),
-            lines => format!("{} reasons:\n* {}", lines.len(), lines.join("\n* ")),
-        }
-    }
-}
-
-impl<'c> Verdict<'c> {
-    /// A pod that is left as it is.
-    pub fn passed(why: Passed) -> Self {
-        Self { decided_by: None, runtimes: Vec::new(), outcome: Outcome::Passed(why) }
-    }
-
-    /// A pod whose shape is no pod's.
-    pub fn malformed_pod(name: &str, error: ShapeError) -> Self {
-        let denied = Denied::invalid("Pod", name.to_owned(), vec![error.into()]);
-        Self { decided_by: None, runtimes: Vec::new(), outcome: Outcome::Denied(denied) }
-    }
-
-    /// Whether the pod is refused.
-    pub fn is_denied(&self) -> bool {
-        matches!(self.outcome, Outcome::Denied(_))
-    }
-
-    /// The decisions on single items.
-    pub fn decisions(&self) -> &[Decision<'c>] {
-        match &self.outcome {
-            Outcome::Passed(_) => &[],
-            Outcome::Injected(plan) => &plan.decisions,
-            Outcome::Denied(denied) => &denied.decisions,
-        }
-    }
+    NothingRequested,
 }
 
 /// Decides on one pod: which runtimes apply, whether they are permitted, and what injecting them changes.
@@ -253,93 +103,136 @@ fn decide_with<'p, 'c>(
     answers: Answers,
     budget: &mut Budget,
 ) -> Progress<'p, 'c> {
-    let Candidate { pod, namespace, creator, declared } = candidate;
-    let selected = Selected { pod, namespace, declared };
-    let (by, runtimes) = match settings.rules.select(selected, config, &answers) {
-        Ok(Selection::NotSandbox) => return Progress::Decided(Verdict::passed(Passed::NotSandbox)),
-        Ok(Selection::Decided { by, runtimes }) => (by, runtimes),
+    let (by, runtimes) = match settings.selection.select(candidate, config, &answers) {
+        Ok(Selection::NotASandbox) => return Progress::Decided(Decided::ignored(Ignored::NotASandbox)),
+        Ok(Selection::Decided(by, runtimes)) => (by, runtimes),
         Ok(Selection::Unanswered(questions)) => {
             return Progress::Asks(Pending { candidate, config, settings, answers, questions });
         }
         Err(error) => {
-            let outcome = Outcome::Denied(selection_denied(pod, error));
-            return Progress::Decided(Verdict { decided_by: None, runtimes: Vec::new(), outcome });
+            let denial = Denial::of_pod(candidate.pod.name(), error.into());
+            return Progress::Decided(Decided::denied(denial));
         }
     };
-    let outcome = if runtimes.is_empty() {
-        Outcome::Passed(if by == DecidedBy::Annotation { Passed::OptedOut } else { Passed::NothingAsked })
+    let verdict = if runtimes.is_empty() {
+        let opted_out = by == DecidedBy::Annotation;
+        Verdict::Ignored(if opted_out { Ignored::OptedOut } else { Ignored::NothingRequested })
     } else {
-        injected(pod, namespace, creator, &runtimes, settings, budget)
+        injected(candidate, &runtimes, settings, budget)
     };
-    Progress::Decided(Verdict { decided_by: Some(by), runtimes, outcome })
+    Progress::Decided(Decided { by: Some(by), runtimes, verdict })
 }
 
 fn injected<'c>(
-    pod: &Pod<'_>,
-    namespace: &str,
-    creator: Option<&str>,
+    candidate: Candidate<'_>,
     runtimes: &[&'c Runtime],
     settings: &Settings,
     budget: &mut Budget,
-) -> Outcome<'c> {
-    let forbidden: Vec<String> = runtimes
+) -> Verdict<'c> {
+    let Candidate { pod, namespace, creator, declared: _ } = candidate;
+    let forbidden: Vec<_> = runtimes
         .iter()
-        .filter_map(|runtime| settings.policy.check(runtime, namespace, creator).err())
-        .map(|forbidden| forbidden.to_string())
+        .filter_map(|runtime| settings.privileged.check(runtime, namespace, creator).err())
         .collect();
     if !forbidden.is_empty() {
-        return Outcome::Denied(Denied {
-            code: 403,
-            reason: "Forbidden",
-            summary: Some(forbidden.join("; ")),
-            ..Denied::of_causes(pod, Vec::new())
-        });
+        return Verdict::Denied(Denial::of_pod(pod.name(), Refusal::Forbidden(forbidden)));
     }
     match inject::inject(pod, runtimes, settings.injection, budget) {
-        Ok(plan) => Outcome::Injected(plan),
-        Err(inject::InjectError::Denied(Denial { causes, decisions })) => {
-            Outcome::Denied(Denied { decisions, ..Denied::of_causes(pod, causes) })
+        Ok(plan) => Verdict::Injected(plan),
+        Err(InjectError::Denied(Conflicts { causes, decisions })) => {
+            Verdict::Denied(Denial { decisions, ..Denial::of_pod(pod.name(), Refusal::Invalid(causes)) })
         }
-        Err(inject::InjectError::Exhausted(exhausted)) => Outcome::Denied(too_much_work(pod, exhausted)),
+        Err(InjectError::Exhausted(exhausted)) => {
+            Verdict::Denied(Denial::of_pod(pod.name(), Refusal::Exhausted(exhausted)))
+        }
     }
 }
 
-fn too_much_work<'c>(pod: &Pod<'_>, exhausted: Exhausted) -> Denied<'c> {
-    Denied {
-        code: 413,
-        reason: "RequestEntityTooLarge",
-        summary: Some(format!("injecting into this pod {exhausted}")),
-        ..Denied::of_causes(pod, Vec::new())
+impl<'c> Progress<'_, 'c> {
+    /// Goes on until it is decided, with answers from `answer`.
+    pub fn finish(self, budget: &mut Budget, mut answer: impl FnMut(&Question) -> Answer) -> Decided<'c> {
+        let mut progress = self;
+        loop {
+            match progress {
+                Progress::Decided(decided) => return decided,
+                Progress::Asks(pending) => {
+                    let answers = pending.questions().iter().map(&mut answer).collect();
+                    progress = pending.answered(answers, budget);
+                }
+            }
+        }
     }
 }
 
-fn selection_denied<'c>(pod: &Pod<'_>, error: SelectionError) -> Denied<'c> {
-    let field = match &error {
-        SelectionError::Shape(shape) => return Denied::of_causes(pod, vec![shape.clone().into()]),
-        SelectionError::Lookup(trouble) => {
-            let (code, reason, retry) = match trouble {
-                LookupError::Transient(_) => (503, "ServiceUnavailable", Some(1)),
-                LookupError::Permanent(_) => (500, "InternalError", None),
-            };
-            return Denied {
-                code,
-                reason,
-                summary: Some(trouble.to_string()),
-                retry_after_seconds: retry,
-                ..Denied::of_causes(pod, Vec::new())
-            };
+impl<'p, 'c> Pending<'p, 'c> {
+    /// What has to be asked; the answers may be sought all at once.
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    /// Goes on with the answers, which stand in the order of the questions.
+    pub fn answered(self, answers: Vec<Answer>, budget: &mut Budget) -> Progress<'p, 'c> {
+        let Self { candidate, config, settings, answers: mut known, questions } = self;
+        for (question, answer) in questions.into_iter().zip(answers) {
+            known.insert(question, answer);
         }
-        SelectionError::Names(_) => annotation_field(),
-        SelectionError::Unknown { by: DecidedBy::Annotation, .. } => annotation_field(),
-        SelectionError::Unknown { .. } => "metadata".to_owned(),
-    };
-    let message = match error {
-        SelectionError::Names(error) => error.to_string(),
-        error => error.to_string(),
-    };
-    Denied::of_causes(pod, vec![Cause { field, runtime: None, message }])
+        decide_with(candidate, config, settings, known, budget)
+    }
 }
 
-fn annotation_field() -> String {
-    format!("metadata.annotations[{}]", crate::annotations::RUNTIMES_ANNOTATION)
+impl<'c> Decided<'c> {
+    /// A pod that is left as it is.
+    pub fn ignored(why: Ignored) -> Self {
+        Self { by: None, runtimes: Vec::new(), verdict: Verdict::Ignored(why) }
+    }
+
+    /// A pod whose shape is not a pod's.
+    pub fn malformed_pod(name: &str, error: ShapeError) -> Self {
+        Self::denied(Denial::of_pod(name, Refusal::Invalid(vec![error.into()])))
+    }
+
+    fn denied(denial: Denial<'c>) -> Self {
+        Self { by: None, runtimes: Vec::new(), verdict: Verdict::Denied(denial) }
+    }
+
+    /// The decisions on single items.
+    pub fn decisions(&self) -> &[Decision<'c>] {
+        match &self.verdict {
+            Verdict::Ignored(_) => &[],
+            Verdict::Injected(plan) => &plan.decisions,
+            Verdict::Denied(denial) => &denial.decisions,
+        }
+    }
+}
+
+impl Denial<'_> {
+    fn of_pod(name: &str, refusal: Refusal) -> Self {
+        Self { kind: "Pod", name: name.to_owned(), refusal, decisions: Vec::new() }
+    }
+}
+
+impl Verdict<'_> {
+    /// The word for it in every report.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Verdict::Ignored(_) => "ignored",
+            Verdict::Injected(plan) if plan.operations.is_empty() => "unchanged",
+            Verdict::Injected(_) => "injected",
+            Verdict::Denied(_) => "denied",
+        }
+    }
+}
+
+impl Ignored {
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ignored::NotAPod => "not a pod creation",
+            Ignored::NotASandbox => "no sandbox label",
+            Ignored::OptedOut => "opted out by annotation",
+            Ignored::NothingRequested => {
+                "the pod requests no runtimes (annotation sandbox-injector.io/runtimes, or a pool rule)"
+            }
+        }
+    }
 }

@@ -6,15 +6,63 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::pod::{Pod, ShapeError, Text, from_object, from_object_alone, from_object_or_null, reason};
+use crate::pod::{JsonFault, Pod, ShapeError, Text, from_object, from_object_alone, from_object_or_null};
 
-/// Nesting beyond this is no Kubernetes object; serde_json's own limit for decoded values.
+/// Nesting beyond this is not a Kubernetes object; serde_json's own limit for decoded values.
 const MAX_DEPTH: usize = 128;
 
-/// A body that is no AdmissionReview, in one line.
+/// A body that is not an AdmissionReview, in one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Malformed(pub String);
+pub enum MalformedReview {
+    /// Not a text.
+    #[error("body: not UTF-8 at byte {0}")]
+    NotUtf8(usize),
+    /// Nothing but white space.
+    #[error("body: is empty; POST an AdmissionReview")]
+    Empty,
+    /// Deeper than any object of the API.
+    #[error("body: nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// Not JSON, or not shaped like a review.
+    #[error("body: not an AdmissionReview: {fault} (line {line}, column {column})")]
+    Undecodable {
+        /// What is wrong.
+        fault: JsonFault,
+        /// Where, from 1.
+        line: usize,
+        /// Where in the line, from 1.
+        column: usize,
+    },
+    /// An object of another kind, or a review of another version.
+    #[error("body: not an admission.k8s.io/v1 AdmissionReview; set admissionReviewVersions: [v1]")]
+    OtherKind,
+    /// A response, perhaps.
+    #[error("request: is missing; POST an AdmissionReview request")]
+    NoRequest,
+    /// No response could be told to belong to it.
+    #[error("request.uid: is empty; the response must echo it")]
+    NoUid,
+    /// The creation of a pod without the pod.
+    #[error("request.object: is missing; a CREATE review has the pod there")]
+    NoPod,
+    /// The creation or change of another object without the object.
+    #[error("request.object: is missing; a CREATE or UPDATE review has the object there")]
+    NoObject,
+    /// One of the objects is something else.
+    #[error("{field}: must be an object")]
+    NotAnObject {
+        /// Such as `request.oldObject`.
+        field: &'static str,
+    },
+    /// One of the objects does not decode.
+    #[error("{field}: {fault}")]
+    Object {
+        /// Such as `request.oldObject`.
+        field: &'static str,
+        /// What is wrong with it.
+        fault: JsonFault,
+    },
+}
 
 /// `AdmissionReview.request`, as far as it is read, without its objects
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
@@ -23,7 +71,7 @@ pub struct Request<'a> {
     /// Echoed in the response.
     pub uid: Text<'a>,
     /// What the request is about.
-    pub resource: Resource<'a>,
+    pub resource: GroupVersionResource<'a>,
     /// Set for `pods/status` and the like.
     pub sub_resource: Option<Text<'a>>,
     /// The object's name; missing where it is to be generated.
@@ -43,7 +91,7 @@ struct WireRequest<'a, T> {
     #[serde(borrow)]
     uid: Text<'a>,
     #[serde(borrow, default)]
-    resource: Resource<'a>,
+    resource: GroupVersionResource<'a>,
     #[serde(borrow, default)]
     sub_resource: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -67,7 +115,7 @@ fn none<T>() -> Option<T> {
 /// A group, version and resource.
 #[derive(Debug, Default, Deserialize)]
 #[serde(remote = "Self")]
-pub struct Resource<'a> {
+pub struct GroupVersionResource<'a> {
     /// Empty for the core group.
     #[serde(borrow, default)]
     pub group: Option<Text<'a>>,
@@ -88,7 +136,7 @@ pub struct UserInfo<'a> {
     pub username: Option<Text<'a>>,
 }
 
-from_object_alone!(Resource, UserInfo);
+from_object_alone!(GroupVersionResource, UserInfo);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,15 +171,15 @@ pub struct PodReview<'a> {
     /// The request.
     pub request: Request<'a>,
     /// What the request is about.
-    pub subject: Subject<'a>,
+    pub reviewed: Reviewed<'a>,
 }
 
-/// What a review asks about.
+/// What a review is about.
 #[derive(Debug)]
-pub enum Subject<'a> {
+pub enum Reviewed<'a> {
     /// The creation of a pod.
     Pod(Pod<'a>),
-    /// The creation of something that claims to be a pod and is not shaped like one.
+    /// The creation of something that claims to be a pod but is not shaped like one.
     MalformedPod {
         /// The object.
         object: &'a RawValue,
@@ -175,8 +223,8 @@ impl Request<'_> {
 ///
 /// # Errors
 ///
-/// The body is not an AdmissionReview, or says that it creates a pod and holds none.
-pub fn decode(body: &[u8]) -> Result<PodReview<'_>, Malformed> {
+/// The body is not an AdmissionReview, or is that of the creation of a pod without the pod.
+pub fn decode(body: &[u8]) -> Result<PodReview<'_>, MalformedReview> {
     let text = text(body)?;
     let Ok(WireReview { api_version, kind, request: Some(request) }) = review::<Pod<'_>>(text) else {
         return decode_slowly(text);
@@ -184,10 +232,10 @@ pub fn decode(body: &[u8]) -> Result<PodReview<'_>, Malformed> {
     check_envelope(api_version.as_ref(), kind.as_ref(), &request.uid)?;
     let (request, object, _) = request.parts();
     if !request.creates_pod() {
-        return Ok(PodReview { request, subject: Subject::Other });
+        return Ok(PodReview { request, reviewed: Reviewed::Other });
     }
-    let Some(pod) = object else { return Err(no_object()) };
-    Ok(PodReview { request, subject: Subject::Pod(pod) })
+    let Some(pod) = object else { return Err(MalformedReview::NoPod) };
+    Ok(PodReview { request, reviewed: Reviewed::Pod(pod) })
 }
 
 /// Decodes a review of any object, which stays raw.
@@ -195,22 +243,17 @@ pub fn decode(body: &[u8]) -> Result<PodReview<'_>, Malformed> {
 /// # Errors
 ///
 /// The body is not an AdmissionReview.
-pub fn decode_raw(body: &[u8]) -> Result<RawReview<'_>, Malformed> {
+pub fn decode_raw(body: &[u8]) -> Result<RawReview<'_>, MalformedReview> {
     raw_review(text(body)?)
 }
 
-fn no_object() -> Malformed {
-    Malformed("request.object: is missing; a CREATE review has the pod there".to_owned())
-}
-
-fn text(body: &[u8]) -> Result<&str, Malformed> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| Malformed(format!("body: not UTF-8 at byte {}", error.valid_up_to())))?;
+fn text(body: &[u8]) -> Result<&str, MalformedReview> {
+    let text = std::str::from_utf8(body).map_err(|error| MalformedReview::NotUtf8(error.valid_up_to()))?;
     if text.trim_ascii().is_empty() {
-        return Err(Malformed("body: is empty; POST an AdmissionReview".to_owned()));
+        return Err(MalformedReview::Empty);
     }
     if is_too_deep(body) {
-        return Err(Malformed(format!("body: nested deeper than {MAX_DEPTH} levels")));
+        return Err(MalformedReview::TooDeep);
     }
     Ok(text)
 }
@@ -222,54 +265,53 @@ fn review<'a, T: Deserialize<'a>>(text: &'a str) -> Result<WireReview<'a, T>, se
     Ok(review)
 }
 
-fn raw_review(text: &str) -> Result<RawReview<'_>, Malformed> {
-    let review = review::<&RawValue>(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Malformed(format!("body: not an AdmissionReview: {} (line {line}, column {column})", reason(&error)))
+fn raw_review(text: &str) -> Result<RawReview<'_>, MalformedReview> {
+    let review = review::<&RawValue>(text).map_err(|error| MalformedReview::Undecodable {
+        fault: JsonFault::of(&error),
+        line: error.line(),
+        column: error.column(),
     })?;
     let Some(request) = review.request else {
         check_kind(review.api_version.as_ref(), review.kind.as_ref())?;
-        return Err(Malformed("request: is missing; POST an AdmissionReview request".to_owned()));
+        return Err(MalformedReview::NoRequest);
     };
     check_envelope(review.api_version.as_ref(), review.kind.as_ref(), &request.uid)?;
     let (request, object, old_object) = request.parts();
     Ok(RawReview { request, object, old_object })
 }
 
-fn decode_slowly(text: &str) -> Result<PodReview<'_>, Malformed> {
+fn decode_slowly(text: &str) -> Result<PodReview<'_>, MalformedReview> {
     let RawReview { request, object, old_object: _ } = raw_review(text)?;
     if !request.creates_pod() {
-        return Ok(PodReview { request, subject: Subject::Other });
+        return Ok(PodReview { request, reviewed: Reviewed::Other });
     }
-    let object = object.ok_or_else(no_object)?;
-    let subject = match Pod::read(object.get()) {
-        Err(error) => Subject::MalformedPod { object, error },
+    let object = object.ok_or(MalformedReview::NoPod)?;
+    let reviewed = match Pod::read(object.get()) {
+        Err(error) => Reviewed::MalformedPod { object, error },
         // The pod is fine: something beside it was not, such as an oldObject of another shape.
-        Ok(pod) => Subject::Pod(pod),
+        Ok(pod) => Reviewed::Pod(pod),
     };
-    Ok(PodReview { request, subject })
+    Ok(PodReview { request, reviewed })
 }
 
 fn check_envelope(
     api_version: Option<&Text<'_>>,
     kind: Option<&Text<'_>>,
     uid: &str,
-) -> Result<(), Malformed> {
+) -> Result<(), MalformedReview> {
     check_kind(api_version, kind)?;
     if uid.is_empty() {
-        return Err(Malformed("request.uid: is empty; the response must echo it".to_owned()));
+        return Err(MalformedReview::NoUid);
     }
     Ok(())
 }
 
-fn check_kind(api_version: Option<&Text<'_>>, kind: Option<&Text<'_>>) -> Result<(), Malformed> {
+fn check_kind(api_version: Option<&Text<'_>>, kind: Option<&Text<'_>>) -> Result<(), MalformedReview> {
     let is = |text: Option<&Text<'_>>, expected: &str| text.is_some_and(|text| **text == *expected);
     if is(api_version, "admission.k8s.io/v1") && is(kind, "AdmissionReview") {
         return Ok(());
     }
-    Err(Malformed(
-        "body: not an admission.k8s.io/v1 AdmissionReview; set admissionReviewVersions: [v1]".to_owned(),
-    ))
+    Err(MalformedReview::OtherKind)
 }
 
 /// Whether brackets nest deeper than [`MAX_DEPTH`].
@@ -319,8 +361,8 @@ mod tests {
         format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{request}}}"#)
     }
 
-    fn subject(body: &str) -> Result<Subject<'_>, Malformed> {
-        decode(body.as_bytes()).map(|review| review.subject)
+    fn reviewed(body: &str) -> Result<Reviewed<'_>, MalformedReview> {
+        decode(body.as_bytes()).map(|review| review.reviewed)
     }
 
     fn create(object: &str) -> String {
@@ -332,11 +374,11 @@ mod tests {
     #[test]
     fn a_pod_of_the_wrong_shape_is_named_by_its_field() {
         let body = create(r#"{"metadata":{"name":"x"},"spec":{"containers":[{"name":"a"},{"name":5}]}}"#);
-        let Ok(Subject::MalformedPod { error, .. }) = subject(&body) else { panic!("{body}") };
+        let Ok(Reviewed::MalformedPod { error, .. }) = reviewed(&body) else { panic!("{body}") };
         assert_eq!(error.field, "spec.containers[1]");
         assert_eq!(error.reason, "name: must be a string, not integer");
         let body = create(r#"{"spec":{}}"#);
-        let Ok(Subject::MalformedPod { error, .. }) = subject(&body) else { panic!("{body}") };
+        let Ok(Reviewed::MalformedPod { error, .. }) = reviewed(&body) else { panic!("{body}") };
         assert_eq!(error.to_string(), "metadata: is missing");
     }
 
@@ -373,11 +415,11 @@ mod tests {
         let body = review(
             r#"{"uid":"u","operation":"CREATE","resource":{"group":"apps","version":"v1","resource":"deployments"},"object":{"spec":7}}"#,
         );
-        assert!(matches!(subject(&body), Ok(Subject::Other)));
+        assert!(matches!(reviewed(&body), Ok(Reviewed::Other)));
         let body = review(
             r#"{"uid":"u","operation":"DELETE","resource":{"version":"v1","resource":"pods"},"object":null}"#,
         );
-        assert!(matches!(subject(&body), Ok(Subject::Other)));
+        assert!(matches!(reviewed(&body), Ok(Reviewed::Other)));
     }
 
     #[test]
@@ -385,6 +427,6 @@ mod tests {
         let deep = create(&format!(r#"{{"metadata":{{}},"x":{}{}}}"#, "[".repeat(200), "]".repeat(200)));
         assert!(decode(deep.as_bytes()).unwrap_err().to_string().contains("nested deeper"));
         let text = create(&format!(r#"{{"metadata":{{"name":"{}\"["}},"spec":{{}}}}"#, "[".repeat(200)));
-        assert!(matches!(subject(&text), Ok(Subject::Pod(_))));
+        assert!(matches!(reviewed(&text), Ok(Reviewed::Pod(_))));
     }
 }

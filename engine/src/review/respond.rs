@@ -4,7 +4,9 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use super::decide::{Denied, Outcome, Verdict};
+use super::decide::{Decided, Verdict};
+use super::refusal::Denial;
+use super::validate::Validation;
 use crate::config::Runtime;
 use crate::patch::{self, Operation, write_escaped, write_text};
 use crate::text::{LINE, NAME, printable, shown};
@@ -17,64 +19,60 @@ const WARNINGS: usize = 30;
 const ENVELOPE: usize = 512;
 
 /// Writes the response to the review `uid`. With `report_only` nothing is patched or denied, only said.
-pub fn write(uid: &str, verdict: &Verdict<'_>, report_only: bool) -> Vec<u8> {
-    let patch: &[Operation<'_>] = match &verdict.outcome {
-        Outcome::Injected(plan) if !report_only => &plan.operations,
+pub fn write(uid: &str, decided: &Decided<'_>, report_only: bool) -> Vec<u8> {
+    let (denial, plan) = match &decided.verdict {
+        Verdict::Ignored(_) => (None, None),
+        Verdict::Injected(plan) => (None, Some(plan)),
+        Verdict::Denied(denial) => (Some(denial), None),
+    };
+    let patch: &[Operation<'_>] = match plan {
+        Some(plan) if !report_only => &plan.operations,
         _ => &[],
     };
-    let denied = match &verdict.outcome {
-        Outcome::Denied(denied) => Some(denied),
-        _ => None,
-    };
-    let warnings = match &verdict.outcome {
-        Outcome::Injected(plan) => plan.warnings.as_slice(),
-        _ => &[],
-    };
+    let warnings = plan.map_or(&[][..], |plan| &plan.warnings);
     let mut out = Vec::with_capacity(ENVELOPE + patch::encoded_size_hint(patch));
-    write_head(uid, denied.filter(|_| !report_only), &mut out);
+    write_head(uid, denial.filter(|_| !report_only), &mut out);
     if !patch.is_empty() {
         out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
         patch::write_encoded(patch, &mut out);
         out.push(b'"');
     }
-    write_warnings(warnings, denied.filter(|_| report_only), &mut out);
-    write_audit_annotations(verdict, &mut out);
+    write_warnings(warnings, denial.filter(|_| report_only), &mut out);
+    write_audit_annotations(decided, &mut out);
     out.extend_from_slice(b"}}");
     out
 }
 
-/// Writes the response to a review that is allowed or denied and never patched.
-pub fn write_validation(
-    uid: &str,
-    denied: Option<&Denied<'_>>,
-    warnings: &[String],
-    report_only: bool,
-) -> Vec<u8> {
+/// Writes the response to a review of an object that is allowed or denied and never patched.
+pub fn write_validation(validation: &Validation<'_>, report_only: bool) -> Vec<u8> {
+    let Validation { envelope, denial, warnings, kind: _ } = validation;
+    let denial = denial.as_ref();
     let mut out = Vec::with_capacity(ENVELOPE);
-    write_head(uid, denied.filter(|_| !report_only), &mut out);
-    write_warnings(warnings, denied.filter(|_| report_only), &mut out);
+    write_head(envelope.uid, denial.filter(|_| !report_only), &mut out);
+    write_warnings(warnings, denial.filter(|_| report_only), &mut out);
     out.extend_from_slice(b"}}");
     out
 }
 
-fn write_head(uid: &str, denied: Option<&Denied<'_>>, out: &mut Vec<u8>) {
+fn write_head(uid: &str, denial: Option<&Denial<'_>>, out: &mut Vec<u8>) {
     out.extend_from_slice(
         br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
     );
     write_text(uid, out);
-    match denied {
-        Some(denied) => {
+    match denial {
+        Some(denial) => {
             out.extend_from_slice(br#","allowed":false,"status":"#);
-            out.extend_from_slice(status(denied).to_string().as_bytes());
+            out.extend_from_slice(status(denial).to_string().as_bytes());
         }
         None => out.extend_from_slice(br#","allowed":true"#),
     }
 }
 
 /// The status of a denial: reason, code and causes as the API server's own validation writes them.
-fn status(denied: &Denied) -> serde_json::Value {
-    let causes: Vec<_> = denied
-        .causes
+fn status(denial: &Denial<'_>) -> serde_json::Value {
+    let Denial { kind, name, refusal, decisions: _ } = denial;
+    let causes: Vec<_> = refusal
+        .causes()
         .iter()
         .map(|cause| {
             let runtime =
@@ -86,32 +84,32 @@ fn status(denied: &Denied) -> serde_json::Value {
             })
         })
         .collect();
-    let mut details = json!({"name": shown(&denied.name, NAME), "kind": denied.kind});
+    let mut details = json!({"name": shown(name, NAME), "kind": kind});
     if !causes.is_empty() {
         details["causes"] = causes.into();
     }
-    if let Some(seconds) = denied.retry_after_seconds {
+    if let Some(seconds) = refusal.retry_after_seconds() {
         details["retryAfterSeconds"] = seconds.into();
     }
     json!({
         "apiVersion": "v1",
         "kind": "Status",
         "status": "Failure",
-        "code": denied.code,
-        "reason": denied.reason,
-        "message": denied.message(),
+        "code": refusal.code(),
+        "reason": refusal.reason(),
+        "message": refusal.message(),
         "details": details,
     })
 }
 
 /// Writes `warnings`, and what would have been denied if anything were.
-fn write_warnings(warnings: &[String], unenforced: Option<&Denied<'_>>, out: &mut Vec<u8>) {
-    let denial: Vec<String> = unenforced
+fn write_warnings(warnings: &[String], unenforced: Option<&Denial<'_>>, out: &mut Vec<u8>) {
+    let reasons: Vec<String> = unenforced
         .iter()
-        .flat_map(|denied| denied.lines())
+        .flat_map(|denial| denial.refusal.lines())
         .map(|line| format!("would be denied: {line}"))
         .collect();
-    let warnings: Vec<&String> = warnings.iter().chain(&denial).collect();
+    let warnings: Vec<&String> = warnings.iter().chain(&reasons).collect();
     if warnings.is_empty() {
         return;
     }
@@ -131,15 +129,15 @@ fn write_warnings(warnings: &[String], unenforced: Option<&Denied<'_>>, out: &mu
 }
 
 /// What goes into the audit log; the API server puts the webhook's name before each key.
-fn write_audit_annotations(verdict: &Verdict<'_>, out: &mut Vec<u8>) {
-    let Some(by) = verdict.decided_by else { return };
+fn write_audit_annotations(decided: &Decided<'_>, out: &mut Vec<u8>) {
+    let Some(by) = decided.by else { return };
     out.extend_from_slice(br#","auditAnnotations":{"decided-by":"#);
     write_text(by.as_str(), out);
     out.extend_from_slice(br#","runtimes":"#);
-    write_names(&verdict.runtimes, out, |runtime, out| write_escaped(&runtime.name, out));
-    if let Outcome::Injected(plan) = &verdict.outcome {
+    write_names(&decided.runtimes, out, |runtime, out| write_escaped(&runtime.name, out));
+    if let Verdict::Injected(plan) = &decided.verdict {
         out.extend_from_slice(br#","revisions":"#);
-        write_names(&verdict.runtimes, out, |runtime, out| {
+        write_names(&decided.runtimes, out, |runtime, out| {
             write_escaped(&runtime.name, out);
             out.push(b'=');
             out.extend_from_slice(runtime.revision().as_bytes());

@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     use crate::config::Config;
-    use crate::runtimes::{Answers, DecidedBy, Rules, Selected, Selection};
+    use crate::runtimes::{Answers, Candidate, DecidedBy, Selection, SelectionRules};
 
     const RULES: &str = r#"
 - {system: agent-sandbox, pool: python-pool, namespace: quiet, runtimes: [none]}
@@ -82,9 +82,9 @@ mod tests {
         let config = Config::load(&entries, None).unwrap();
         let pod = json!({"metadata": {"labels": labels}}).to_string();
         let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
-        let selected = Selected { pod: &pod, namespace, declared: None };
-        let selection = Rules::default().select(selected, &config, &Answers::default());
-        let Selection::Decided { by, runtimes } = selection.unwrap() else { panic!("no sandbox pod") };
+        let candidate = Candidate { pod: &pod, namespace, creator: None, declared: None };
+        let selection = SelectionRules::default().select(candidate, &config, &Answers::default());
+        let Selection::Decided(by, runtimes) = selection.unwrap() else { panic!("not a sandbox pod") };
         let names: Vec<_> = runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
         assert_eq!((by, names.join(",").as_str()), expected);
     }

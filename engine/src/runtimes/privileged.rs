@@ -1,15 +1,17 @@
-//! Who may ask for privileged runtimes.
+//! Who may have privileged runtimes.
 //!
 //! Labels and annotations are the tenant's own word, so the two questions here are about what a tenant cannot
 //! write: the namespace, which is the boundary that counts, and who created the pod, which says which controller
 //! made it but not on whose behalf.
+
+use std::fmt;
 
 use crate::config::Runtime;
 use crate::pattern::Pattern;
 
 /// The rules; a list that is empty allows anyone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Policy {
+pub struct PrivilegedRules {
     /// `--privileged-namespaces`
     pub namespaces: Vec<Pattern>,
     /// `--privileged-creators`
@@ -18,21 +20,21 @@ pub struct Policy {
 
 /// A privileged runtime that this pod may not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("runtime {runtime} is privileged and {what} {value:?} is not in {flag}; {fix}")]
+#[error("runtime {runtime} is privileged and {by} {value:?} is not in {flag}; {fix}", flag = by.flag(), fix = by.fix())]
 pub struct Forbidden {
-    /// The runtime.
-    pub runtime: String,
-    /// What was looked at.
-    pub what: &'static str,
-    /// What was found.
-    pub value: String,
-    /// The flag that rules it out.
-    pub flag: &'static str,
-    /// What to do.
-    pub fix: &'static str,
+    runtime: String,
+    by: Boundary,
+    value: String,
 }
 
-impl Policy {
+/// What is looked at of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Boundary {
+    Namespace,
+    Creator,
+}
+
+impl PrivilegedRules {
     /// Whether any rule is set.
     pub fn is_set(&self) -> bool {
         !self.namespaces.is_empty() || !self.creators.is_empty()
@@ -40,8 +42,8 @@ impl Policy {
 
     /// The flags that are set.
     pub fn flags(&self) -> Vec<&'static str> {
-        let set = [(&self.namespaces, "--privileged-namespaces"), (&self.creators, "--privileged-creators")];
-        set.into_iter().filter(|(patterns, _)| !patterns.is_empty()).map(|(_, flag)| flag).collect()
+        let set = [(&self.namespaces, Boundary::Namespace), (&self.creators, Boundary::Creator)];
+        set.into_iter().filter(|(patterns, _)| !patterns.is_empty()).map(|(_, by)| by.flag()).collect()
     }
 
     /// Who may have privileged runtimes, in words.
@@ -64,24 +66,42 @@ impl Policy {
         if runtime.privileged.is_empty() {
             return Ok(());
         }
-        let forbidden = |what, value: &str, flag, fix| Forbidden {
-            runtime: runtime.name.clone(),
-            what,
-            value: value.to_owned(),
-            flag,
-            fix,
-        };
+        let forbidden =
+            |by, value: &str| Err(Forbidden { runtime: runtime.name.clone(), by, value: value.to_owned() });
         if !allows(&self.namespaces, namespace) {
-            let fix = "use an allowed namespace or request other runtimes";
-            return Err(forbidden("namespace", namespace, "--privileged-namespaces", fix));
+            return forbidden(Boundary::Namespace, namespace);
         }
-        if let Some(creator) = creator
-            && !allows(&self.creators, creator)
-        {
-            let fix = "create a sandbox and let its controller create the pod, or request other runtimes";
-            return Err(forbidden("creator", creator, "--privileged-creators", fix));
+        match creator {
+            Some(creator) if !allows(&self.creators, creator) => forbidden(Boundary::Creator, creator),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl Boundary {
+    fn flag(self) -> &'static str {
+        match self {
+            Boundary::Namespace => "--privileged-namespaces",
+            Boundary::Creator => "--privileged-creators",
+        }
+    }
+
+    fn fix(self) -> &'static str {
+        match self {
+            Boundary::Namespace => "use an allowed namespace or request other runtimes",
+            Boundary::Creator => {
+                "create a sandbox and let its controller create the pod, or request other runtimes"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Boundary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Boundary::Namespace => "namespace",
+            Boundary::Creator => "creator",
+        })
     }
 }
 

@@ -15,28 +15,28 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{Error, Node};
+use super::shape::{ManifestError, Node};
 use super::template::{Claims, Draft, Name, add_claims, controlled_by};
-use super::{Context, Found};
+use super::{Context, InputObject};
 use crate::systems::agent_sandbox::{
     AgentSandboxKind, CLAIM_UID_LABEL, CREATED_BY_LABEL, CREATED_BY_VALUES, EXTENSIONS_GROUP, GROUP,
     NAME_HASH_LABEL, POOL_LABEL, PROPAGATED_ANNOTATIONS, PROPAGATED_LABELS, TEMPLATE_LABEL, name_hash,
     template_key_reaches_pod,
 };
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     match AgentSandboxKind::named(&context.origin.kind) {
         Some(AgentSandboxKind::Sandbox) => sandbox(document, context),
         Some(AgentSandboxKind::SandboxTemplate) => sandbox_template(document, context),
         Some(AgentSandboxKind::SandboxWarmPool | AgentSandboxKind::SandboxClaim) => {
             let note = format!("{} has no pod template; pass its SandboxTemplate instead", context.origin);
-            Ok(context.pass_with(note))
+            Ok(context.skip_with(note))
         }
-        None => Ok(context.pass()),
+        None => Ok(context.skip()),
     }
 }
 
-fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let spec = document.need("spec", "a Sandbox needs spec.podTemplate")?;
     let mut draft = draft(&spec, &name)?.owned(document, &name, &context)?;
@@ -45,7 +45,7 @@ fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     Ok(context.found(pod, None, Vec::new()))
 }
 
-fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let template = Name::of(document)?;
     let name = template.child();
     let spec = document.need("spec", "a SandboxTemplate needs spec.podTemplate")?;
@@ -66,7 +66,7 @@ fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, 
 }
 
 /// The pod of `spec.podTemplate`, with what every pod of the system has.
-fn draft(spec: &Node<'_>, name: &Name) -> Result<Draft, Error> {
+fn draft(spec: &Node<'_>, name: &Name) -> Result<Draft, ManifestError> {
     let template = spec.need("podTemplate", "set the pod template")?;
     let mut draft = Draft::from_template(&template)?.named(name);
     draft.finalizers.clear();
@@ -91,7 +91,7 @@ fn own_keys(map: &mut Map<String, Value>) -> String {
 }
 
 /// What a claim or a warm pool wrote on the Sandbox and its controller copies (`computeExtensionPodLabels`).
-fn inherit_labels(draft: &mut Draft, document: &Node<'_>) -> Result<(), Error> {
+fn inherit_labels(draft: &mut Draft, document: &Node<'_>) -> Result<(), ManifestError> {
     let metadata = document.need("metadata", "an object needs metadata.name")?;
     let Some(labels) = metadata.texts_field("labels")? else { return Ok(()) };
     let mut copy = |key: &str| {
@@ -114,7 +114,12 @@ fn inherit_labels(draft: &mut Draft, document: &Node<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn finish(mut draft: Draft, spec: &Node<'_>, sandbox: &Name, context: &Context<'_>) -> Result<Value, Error> {
+fn finish(
+    mut draft: Draft,
+    spec: &Node<'_>,
+    sandbox: &Name,
+    context: &Context<'_>,
+) -> Result<Value, ManifestError> {
     add_claims(&mut draft, spec, &sandbox.text, &Claims::ReplaceAtEnd)?;
     Ok(draft.into_pod(context.namespace))
 }

@@ -11,31 +11,31 @@
 
 use serde_json::Value;
 
-use super::shape::{Error, Node};
+use super::shape::{ManifestError, Node};
 use super::template::{Claims, Draft, Name, add_claims, uid};
-use super::{Context, Found};
+use super::{Context, InputObject};
 
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     match (super::shape::group(&context.origin.api_version), context.origin.kind.as_str()) {
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => replicated(document, context),
         ("apps", "StatefulSet") => stateful_set(document, context),
         ("batch", "Job") => job(document, context),
         ("batch", "CronJob") => cron_job(document, context),
-        _ => Ok(context.pass()),
+        _ => Ok(context.skip()),
     }
 }
 
-fn spec<'a>(document: &Node<'a>) -> Result<Node<'a>, Error> {
+fn spec<'a>(document: &Node<'a>) -> Result<Node<'a>, ManifestError> {
     document.need("spec", "a workload needs spec.template")
 }
 
-fn template(spec: &Node<'_>) -> Result<Draft, Error> {
+fn template(spec: &Node<'_>) -> Result<Draft, ManifestError> {
     Draft::from_template(&spec.need("template", "a workload needs spec.template")?)
 }
 
-fn replicated(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn replicated(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let mut draft = template(&spec(document)?)?.named(&name.child());
     if context.origin.kind != "Deployment" {
@@ -48,14 +48,14 @@ fn replicated(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error>
 }
 
 /// The API server counts a DaemonSet's templates in an annotation, and the controller labels the pods with it.
-fn template_generation(document: &Node<'_>) -> Result<String, Error> {
+fn template_generation(document: &Node<'_>) -> Result<String, ManifestError> {
     let metadata = document.need("metadata", "an object needs metadata.name")?;
     let annotations = metadata.texts_field("annotations")?.unwrap_or_default();
     let counted = annotations.get("deprecated.daemonset.template.generation").and_then(Value::as_str);
     Ok(counted.unwrap_or("1").to_owned())
 }
 
-fn stateful_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn stateful_set(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let spec = spec(document)?;
     let start = match spec.field("ordinals")? {
@@ -75,7 +75,7 @@ fn stateful_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Erro
     Ok(found(draft, context))
 }
 
-fn job(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn job(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let spec = spec(document)?;
     let mut draft = template(&spec)?.owned(document, &name, &context)?;
@@ -101,7 +101,7 @@ fn job(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     Ok(found(draft.named(&Name::generated(prefix)), context))
 }
 
-fn cron_job(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn cron_job(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let job = spec(document)?.need("jobTemplate", "a CronJob needs spec.jobTemplate")?;
     let mut draft =
@@ -110,7 +110,7 @@ fn cron_job(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     Ok(found(draft, context))
 }
 
-fn found(draft: Draft, context: Context<'_>) -> Found {
+fn found(draft: Draft, context: Context<'_>) -> InputObject {
     let pod = draft.into_pod(context.namespace);
     context.found(pod, None, Vec::new())
 }

@@ -15,28 +15,28 @@
 
 use serde_json::Value;
 
-use super::shape::{Error, Node};
+use super::shape::{ManifestError, Node};
 use super::template::{Claims, Draft, Name, add_claims};
-use super::{Context, Declared, Found};
+use super::{Context, DeclaredRuntimes, InputObject};
 use crate::systems::kruise::{
     CLAIMED_LABEL, CREATED_BY, CREATED_BY_SANDBOX, KruiseKind, POOL_LABEL, TEMPLATE_LABEL,
     template_key_reaches_pod,
 };
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     match KruiseKind::named(&context.origin.kind) {
         Some(KruiseKind::SandboxSet) => sandbox_set(document, context),
         Some(KruiseKind::Sandbox) => sandbox(document, context),
         Some(KruiseKind::SandboxTemplate) => sandbox_template(document, context),
         Some(KruiseKind::SandboxClaim) => {
             let note = format!("{} claims an existing Sandbox; pass the SandboxSet instead", context.origin);
-            Ok(context.pass_with(note))
+            Ok(context.skip_with(note))
         }
-        None => Ok(context.pass()),
+        None => Ok(context.skip()),
     }
 }
 
-fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let set = Name::of(document)?;
     let spec = document.need("spec", "a SandboxSet needs spec.template")?;
     let (mut draft, inline) = template(&spec, &context)?;
@@ -49,22 +49,22 @@ fn sandbox_set(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error
             draft.label(CLAIMED_LABEL, "false");
         }
     }
-    let declared = declared(&spec, &context, &set)?;
+    let declared = declared(&spec, KruiseKind::SandboxSet, &set)?;
     let pod = finish(draft, document, &spec, &set.child(), &context)?;
     Ok(context.found(pod, Some(declared), Vec::new()))
 }
 
-fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn sandbox(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let spec = document.need("spec", "a Sandbox needs spec.template")?;
     let (draft, _) = template(&spec, &context)?;
-    let declared = declared(&spec, &context, &name)?;
+    let declared = declared(&spec, KruiseKind::Sandbox, &name)?;
     let pod = finish(draft, document, &spec, &name, &context)?;
     Ok(context.found(pod, Some(declared), Vec::new()))
 }
 
 /// The pod of a Sandbox that refers to the template and asks for nothing else.
-fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?.child();
     let spec = document.need("spec", "a SandboxTemplate needs spec.template")?;
     let draft = Draft::from_template(&spec.need("template", "a SandboxTemplate needs spec.template")?)?;
@@ -73,7 +73,7 @@ fn sandbox_template(document: &Node<'_>, context: Context<'_>) -> Result<Found, 
 }
 
 /// The pod template, and whether it stands in the object itself.
-fn template(spec: &Node<'_>, context: &Context<'_>) -> Result<(Draft, bool), Error> {
+fn template(spec: &Node<'_>, context: &Context<'_>) -> Result<(Draft, bool), ManifestError> {
     // The controller looks at the reference first, too.
     let Some(reference) = spec.field("templateRef")? else {
         let fix = "set a pod template, or the name of a SandboxTemplate in templateRef.name";
@@ -105,7 +105,7 @@ fn finish(
     spec: &Node<'_>,
     sandbox: &Name,
     context: &Context<'_>,
-) -> Result<Value, Error> {
+) -> Result<Value, ManifestError> {
     let mut draft = without_finalizers(draft).named(sandbox).owned(document, sandbox, context)?;
     draft.label(CREATED_BY, CREATED_BY_SANDBOX);
     draft.annotate(CREATED_BY, CREATED_BY_SANDBOX);
@@ -113,11 +113,11 @@ fn finish(
     Ok(draft.into_pod(context.namespace))
 }
 
-fn declared(spec: &Node<'_>, context: &Context<'_>, name: &Name) -> Result<Declared, Error> {
+fn declared(spec: &Node<'_>, kind: KruiseKind, name: &Name) -> Result<DeclaredRuntimes, ManifestError> {
     let mut runtimes = Vec::new();
     for runtime in spec.list_field("runtimes")? {
         let name = runtime.text_field("name")?;
         runtimes.push(name.ok_or_else(|| runtime.missing("name", "set the name of a runtime"))?.to_owned());
     }
-    Ok(Declared { kind: context.origin.kind.clone(), name: name.text.clone(), runtimes })
+    Ok(DeclaredRuntimes { kind, name: name.text.clone(), runtimes })
 }

@@ -4,20 +4,20 @@
 //! a Pool's pods have `generateName` only and the label `sandbox.opensandbox.io/pool-name` (`createPoolPod`); those of a
 //! BatchSandbox are named `<name>-<index>` and have two labels that say so (`scaleBatchSandbox`). The first is shown.
 
-use super::shape::{Error, Node};
+use super::shape::{ManifestError, Node};
 use super::template::{Draft, Name};
-use super::{Context, Found};
+use super::{Context, InputObject};
 use crate::systems::open_sandbox::{BATCH_SANDBOX_LABEL, OpenSandboxKind, POD_INDEX_LABEL, POOL_LABEL};
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     match OpenSandboxKind::named(&context.origin.kind) {
         Some(OpenSandboxKind::Pool) => pool(document, context),
         Some(OpenSandboxKind::BatchSandbox) => batch_sandbox(document, context),
-        None => Ok(context.pass()),
+        None => Ok(context.skip()),
     }
 }
 
-fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn pool(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let spec = document.need("spec", "a Pool needs spec.template")?;
     let template = spec.need("template", "a Pool needs spec.template")?;
@@ -27,7 +27,7 @@ fn pool(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
     Ok(context.found(pod, None, Vec::new()))
 }
 
-fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let name = Name::of(document)?;
     let spec = document.need("spec", "a BatchSandbox needs spec.template")?;
     let Some(template) = spec.field("template")? else {
@@ -36,7 +36,7 @@ fn batch_sandbox(document: &Node<'_>, context: Context<'_>) -> Result<Found, Err
             spec.missing("template", "give a pod template there, or a Pool's name in poolRef")
         })?;
         let note = format!("{} takes its pods from Pool {pool}; pass that Pool instead", context.origin);
-        return Ok(context.pass_with(note));
+        return Ok(context.skip_with(note));
     };
     let mut draft = Draft::from_template(&template)?.named(&name.child()).owned(document, &name, &context)?;
     draft.label(BATCH_SANDBOX_LABEL, &name.text);

@@ -5,13 +5,13 @@
 
 use serde_json::Value;
 
-use super::shape::{Error, Node};
-use super::{Context, Found, Origin, Passed, Review, Subject};
+use super::shape::{ManifestError, Node};
+use super::{Context, InputObject, InputPod, Origin, Review, SkippedObject};
 
 pub(super) const GROUP: &str = "admission.k8s.io";
 pub(super) const KIND: &str = "AdmissionReview";
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, Error> {
+pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
     let version = document.need("apiVersion", "an AdmissionReview has admission.k8s.io/v1")?;
     if version.text()? != "admission.k8s.io/v1" {
         return Err(version.refused("admission.k8s.io/v1"));
@@ -54,7 +54,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
             "{origin} is a {} of {what}{dot}{group}; only CREATE of pods is decided on",
             review.operation
         );
-        return Ok(Found::Passed(Passed { origin, note, review: Some(review) }));
+        return Ok(InputObject::Skipped(SkippedObject { origin, note, review: Some(review) }));
     }
 
     let object = request.need("object", "set the pod to create")?;
@@ -62,7 +62,7 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<Found, E
     let origin = Origin { name: pod_name(object.value(), origin.name), ..origin };
     let pod = object.value().clone();
     let (declared, notes) = (None, Vec::new());
-    Ok(Found::Pod(Box::new(Subject { origin, pod, namespace, declared, review: Some(review), notes })))
+    Ok(InputObject::Pod(Box::new(InputPod { origin, pod, namespace, declared, review: Some(review), notes })))
 }
 
 /// `request.name` is missing for a pod with generateName.

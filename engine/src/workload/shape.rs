@@ -5,18 +5,18 @@ use serde_json::{Map, Value};
 /// A manifest whose shape does not give a pod.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
-pub struct Error {
+pub struct ManifestError {
     /// The JSON path in the document, `$.spec.template.spec`; with the name of the SandboxTemplate in front where that is
     /// the one at fault.
     pub path: String,
     /// What is wrong there, and the fix.
-    pub problem: Problem,
+    pub problem: ManifestProblem,
 }
 
 /// What can be wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum ManifestProblem {
     /// The field is not there, or null.
     #[error("missing; {fix}")]
     Missing {
@@ -101,35 +101,35 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn mistyped(&self, expected: &'static str) -> Error {
+    fn mistyped(&self, expected: &'static str) -> ManifestError {
         let quote = expected == "a string" && matches!(self.value, Value::Bool(_) | Value::Number(_));
-        let problem = Problem::Type { expected, found: type_name(self.value), quote };
-        Error { path: self.path.clone(), problem }
+        let problem = ManifestProblem::Type { expected, found: type_name(self.value), quote };
+        ManifestError { path: self.path.clone(), problem }
     }
 
-    pub(super) fn missing(&self, key: &str, fix: &'static str) -> Error {
-        Error { path: self.child(key), problem: Problem::Missing { fix } }
+    pub(super) fn missing(&self, key: &str, fix: &'static str) -> ManifestError {
+        ManifestError { path: self.child(key), problem: ManifestProblem::Missing { fix } }
     }
 
-    pub(super) fn refused(&self, expected: &'static str) -> Error {
+    pub(super) fn refused(&self, expected: &'static str) -> ManifestError {
         let found = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        Error { path: self.path.clone(), problem: Problem::Value { expected, found } }
+        ManifestError { path: self.path.clone(), problem: ManifestProblem::Value { expected, found } }
     }
 
-    pub(super) fn no_template(&self, namespace: &str, name: &str) -> Error {
-        let problem = Problem::NoTemplate { namespace: namespace.to_owned(), name: name.to_owned() };
-        Error { path: self.path.clone(), problem }
+    pub(super) fn no_template(&self, namespace: &str, name: &str) -> ManifestError {
+        let problem = ManifestProblem::NoTemplate { namespace: namespace.to_owned(), name: name.to_owned() };
+        ManifestError { path: self.path.clone(), problem }
     }
 
-    pub(super) fn object(&self) -> Result<&'a Map<String, Value>, Error> {
+    pub(super) fn object(&self) -> Result<&'a Map<String, Value>, ManifestError> {
         self.value.as_object().ok_or_else(|| self.mistyped("an object"))
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, Error> {
+    pub(super) fn text(&self) -> Result<&'a str, ManifestError> {
         self.value.as_str().ok_or_else(|| self.mistyped("a string"))
     }
 
-    pub(super) fn list(&self) -> Result<Vec<Node<'a>>, Error> {
+    pub(super) fn list(&self) -> Result<Vec<Node<'a>>, ManifestError> {
         let items = self.value.as_array().ok_or_else(|| self.mistyped("a list"))?;
         let item = |(index, value)| Node { value, path: format!("{}[{index}]", self.path) };
         Ok(items.iter().enumerate().map(item).collect())
@@ -140,29 +140,29 @@ impl<'a> Node<'a> {
     }
 
     /// A field; null is absent, as it is to the API server.
-    pub(super) fn field(&self, key: &str) -> Result<Option<Node<'a>>, Error> {
+    pub(super) fn field(&self, key: &str) -> Result<Option<Node<'a>>, ManifestError> {
         let value = self.object()?.get(key).filter(|value| !value.is_null());
         Ok(value.map(|value| Node { value, path: self.child(key) }))
     }
 
-    pub(super) fn need(&self, key: &str, fix: &'static str) -> Result<Node<'a>, Error> {
+    pub(super) fn need(&self, key: &str, fix: &'static str) -> Result<Node<'a>, ManifestError> {
         self.field(key)?.ok_or_else(|| self.missing(key, fix))
     }
 
     /// A text field; the empty string is absent, as it is to the API server.
-    pub(super) fn text_field(&self, key: &str) -> Result<Option<&'a str>, Error> {
+    pub(super) fn text_field(&self, key: &str) -> Result<Option<&'a str>, ManifestError> {
         match self.field(key)? {
             Some(node) => Ok(Some(node.text()?).filter(|text| !text.is_empty())),
             None => Ok(None),
         }
     }
 
-    pub(super) fn list_field(&self, key: &str) -> Result<Vec<Node<'a>>, Error> {
+    pub(super) fn list_field(&self, key: &str) -> Result<Vec<Node<'a>>, ManifestError> {
         self.field(key)?.map_or_else(|| Ok(Vec::new()), |node| node.list())
     }
 
     /// A field that is an object of strings, such as labels; `None` if it is absent.
-    pub(super) fn texts_field(&self, key: &str) -> Result<Option<Map<String, Value>>, Error> {
+    pub(super) fn texts_field(&self, key: &str) -> Result<Option<Map<String, Value>>, ManifestError> {
         let Some(node) = self.field(key)? else { return Ok(None) };
         let texts = node.object()?;
         for (key, value) in texts {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{self, Error, Node};
+use super::shape::{self, ManifestError, Node};
 use super::{Context, SUFFIX};
 
 /// The name of an object, or what is known of it.
@@ -16,7 +16,7 @@ pub(super) struct Name {
 
 impl Name {
     /// The name of a document's object.
-    pub(super) fn of(document: &Node<'_>) -> Result<Self, Error> {
+    pub(super) fn of(document: &Node<'_>) -> Result<Self, ManifestError> {
         let metadata = document.need("metadata", "an object needs metadata.name")?;
         if let Some(name) = metadata.text_field("name")? {
             return Ok(Self { text: name.to_owned(), prefix: None });
@@ -55,7 +55,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Takes over a PodTemplateSpec: labels, annotations, finalizers and spec, as `GetPodFromTemplate` of Kubernetes'
     /// [controller utilities](https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_utils.go) does.
-    pub(super) fn from_template(template: &Node<'_>) -> Result<Self, Error> {
+    pub(super) fn from_template(template: &Node<'_>) -> Result<Self, ManifestError> {
         let mut draft = Self::default();
         if let Some(metadata) = template.field("metadata")? {
             let labels = metadata.texts_field("labels")?;
@@ -92,7 +92,7 @@ impl Draft {
         document: &Node<'_>,
         name: &Name,
         context: &Context<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ManifestError> {
         if name.prefix.is_some() {
             return Ok(self);
         }
@@ -135,7 +135,7 @@ impl Draft {
 }
 
 /// The uid of an object that comes from a cluster.
-pub(super) fn uid<'a>(document: &Node<'a>) -> Result<Option<&'a str>, Error> {
+pub(super) fn uid<'a>(document: &Node<'a>) -> Result<Option<&'a str>, ManifestError> {
     match document.field("metadata")? {
         Some(metadata) => metadata.text_field("uid"),
         None => Ok(None),
@@ -153,7 +153,12 @@ pub(super) enum Claims {
 }
 
 /// Adds a volume for each of `spec.volumeClaimTemplates`; its claim is `<template>-<pod>`.
-pub(super) fn add_claims(draft: &mut Draft, spec: &Node<'_>, pod: &str, how: &Claims) -> Result<(), Error> {
+pub(super) fn add_claims(
+    draft: &mut Draft,
+    spec: &Node<'_>,
+    pod: &str,
+    how: &Claims,
+) -> Result<(), ManifestError> {
     let mut claimed = Vec::new();
     for claim in spec.list_field("volumeClaimTemplates")? {
         let metadata = claim.need("metadata", "a claim template needs metadata.name")?;
@@ -181,7 +186,10 @@ pub(super) fn add_claims(draft: &mut Draft, spec: &Node<'_>, pod: &str, how: &Cl
 }
 
 /// The kind of the controlling owner, if it is of one of the groups.
-pub(super) fn controlled_by<'a>(document: &Node<'a>, groups: &[&str]) -> Result<Option<&'a str>, Error> {
+pub(super) fn controlled_by<'a>(
+    document: &Node<'a>,
+    groups: &[&str],
+) -> Result<Option<&'a str>, ManifestError> {
     let Some(metadata) = document.field("metadata")? else { return Ok(None) };
     for owner in metadata.list_field("ownerReferences")? {
         let controls =

@@ -8,23 +8,23 @@ fn parse(text: &str) -> Vec<Value> {
     yaml::documents(text).into_iter().map(|document| document.unwrap().value).collect()
 }
 
-fn read_all(text: &str) -> Vec<Result<Found, Error>> {
+fn read_all(text: &str) -> Vec<Result<InputObject, ManifestError>> {
     let documents = parse(text);
     let templates = Templates::collect(&documents, "default");
     documents.iter().flat_map(|document| read(document, "default", &templates)).collect()
 }
 
-fn subjects(text: &str) -> Vec<Subject> {
+fn subjects(text: &str) -> Vec<InputPod> {
     let pod = |found| match found {
-        Ok(Found::Pod(subject)) => *subject,
+        Ok(InputObject::Pod(subject)) => *subject,
         other => panic!("{other:?}"),
     };
     read_all(text).into_iter().map(pod).collect()
 }
 
-fn passed(text: &str) -> Passed {
+fn passed(text: &str) -> SkippedObject {
     match read_all(text).pop() {
-        Some(Ok(Found::Passed(passed))) => passed,
+        Some(Ok(InputObject::Skipped(passed))) => passed,
         other => panic!("{other:?}"),
     }
 }
@@ -98,15 +98,15 @@ items:
 ";
     let found = read_all(text);
     assert_eq!(found.len(), 5);
-    let Ok(Found::Pod(first)) = &found[0] else { panic!() };
+    let Ok(InputObject::Pod(first)) = &found[0] else { panic!() };
     assert_eq!(first.origin.to_string(), "Pod a (items[0])");
     assert_eq!(
         found[1].as_ref().unwrap_err().to_string(),
         "$.items[1].spec.template: missing; a workload needs spec.template"
     );
-    let Ok(Found::Passed(third)) = &found[2] else { panic!() };
+    let Ok(InputObject::Skipped(third)) = &found[2] else { panic!() };
     assert_eq!(third.note, "skipped: ConfigMap c (items[2]) is neither a pod nor a known pod template");
-    let Ok(Found::Pod(fourth)) = &found[3] else { panic!() };
+    let Ok(InputObject::Pod(fourth)) = &found[3] else { panic!() };
     assert_eq!(fourth.origin.path, "$.items[3].items[0]");
     assert_eq!(fourth.pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "d"}}));
     assert_eq!(found[4].as_ref().unwrap_err().to_string(), "$.items[4]: must be an object, not a number");

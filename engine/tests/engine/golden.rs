@@ -18,8 +18,8 @@ use engine::config::Config;
 use engine::config::config_map::Entries;
 use engine::config::finding::Code;
 use engine::inject::OnConflict;
-use engine::review::decide::Outcome;
 use engine::review::decide::Settings;
+use engine::review::decide::Verdict;
 use engine::yaml;
 use serde_json::Value;
 
@@ -144,7 +144,7 @@ impl Case {
 
     fn settings(&self, choice: Choice) -> Settings {
         let mut settings = Settings::default();
-        settings.rules.forced =
+        settings.selection.forced =
             self.description.runtimes.as_ref().map(|runtimes| runtimes.parse().expect("a list of runtimes"));
         settings.injection.on_conflict = match choice {
             Choice::Deny => OnConflict::Deny,
@@ -225,22 +225,22 @@ fn entries(path: &Path) -> Entries {
 
 /// Who decided, what became of the pod and of each item, and what its author is told.
 fn report(answered: &Answered<'_>) -> String {
-    let Answered { response, verdict, .. } = answered;
+    let Answered { response, decided, .. } = answered;
     let mut text = String::new();
-    let outcome = match &verdict.outcome {
-        Outcome::Passed(why) => format!("passed: {}", why.as_str()),
-        Outcome::Injected(plan) if plan.operations.is_empty() => "unchanged".to_owned(),
-        Outcome::Injected(_) => "injected".to_owned(),
-        Outcome::Denied(_) => {
+    let outcome = match &decided.verdict {
+        Verdict::Ignored(why) => format!("passed: {}", why.as_str()),
+        Verdict::Injected(plan) if plan.operations.is_empty() => "unchanged".to_owned(),
+        Verdict::Injected(_) => "injected".to_owned(),
+        Verdict::Denied(_) => {
             format!("denied: {} {}", response["status"]["code"], response["status"]["reason"])
         }
     };
     writeln!(text, "{outcome}").unwrap();
-    if let Some(by) = verdict.decided_by {
-        let names: Vec<&str> = verdict.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
+    if let Some(by) = decided.by {
+        let names: Vec<&str> = decided.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
         writeln!(text, "decided by {by}: {}", names.join(", ")).unwrap();
     }
-    let decisions = verdict.decisions();
+    let decisions = decided.decisions();
     if !decisions.is_empty() {
         text.push('\n');
     }

@@ -9,7 +9,7 @@ use engine::pattern::Pattern;
 use engine::review::decide::Settings;
 use engine::review::decode::decode;
 use engine::review::respond;
-use engine::runtimes::privileged::Policy;
+use engine::runtimes::PrivilegedRules;
 use engine::yaml;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn shipped_creators() -> Vec<Pattern> {
 }
 
 fn settings(namespaces: Vec<Pattern>, creators: Vec<Pattern>) -> Settings {
-    Settings { policy: Policy { namespaces, creators }, ..Settings::default() }
+    Settings { privileged: PrivilegedRules { namespaces, creators }, ..Settings::default() }
 }
 
 fn response(review: &Value, settings: &Settings) -> Value {
@@ -79,8 +79,8 @@ fn response(review: &Value, settings: &Settings) -> Value {
     let review = decode(body.as_bytes()).unwrap();
     let mut budget = Budget::unlimited();
     let progress = review.decide(&config, settings, &mut budget);
-    let verdict = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
-    let answer = respond::write(review.envelope().uid, &verdict, settings.report_only);
+    let decided = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+    let answer = respond::write(review.envelope().uid, &decided, settings.report_only);
     let review: Value = serde_json::from_slice(&answer).unwrap();
     review["response"].clone()
 }

@@ -12,8 +12,8 @@ use super::oracles::webhook::{Answered, UID, apply, post, review};
 use engine::config::Config;
 use engine::inject::OnConflict;
 use engine::inject::decision::Action;
-use engine::review::decide::Outcome;
 use engine::review::decide::Settings;
+use engine::review::decide::Verdict;
 use engine::runtimes::DefaultRuntimes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ impl World {
         let config = Config::load(&setup.entries(), None)
             .unwrap_or_else(|error| panic!("{error}: {:?}", setup.runtimes));
         let mut settings = Settings::default();
-        settings.rules.forced = Some(DefaultRuntimes(setup.asked.clone()));
+        settings.selection.forced = Some(DefaultRuntimes(setup.asked.clone()));
         settings.injection.on_conflict = if keep { OnConflict::Keep } else { OnConflict::Deny };
         Self { setup, config, settings, keep, pod }
     }
@@ -213,9 +213,9 @@ proptest! {
     #[test]
     fn keeping_denies_for_three_reasons_only(world in world()) {
         let answered = world.inject(&world.pod);
-        let Outcome::Denied(denied) = &answered.verdict.outcome else { return Ok(()) };
+        let Verdict::Denied(denied) = &answered.decided.verdict else { return Ok(()) };
         if world.keep {
-            for cause in &denied.causes {
+            for cause in denied.refusal.causes() {
                 let allowed: [&str; 3] = ["privileged", "which none of this pod's runtimes defines", "mainContainer.name is"];
                 prop_assert!(allowed.iter().any(|part| cause.message.contains(*part)), "{}", cause);
             }
@@ -233,7 +233,7 @@ proptest! {
             let warning = warning.as_str().unwrap();
             prop_assert!(warning.len() <= 120 && warning.bytes().all(|b| (b' '..=b'~').contains(&b)), "{warning}");
         }
-        for decision in answered.verdict.decisions() {
+        for decision in answered.decided.decisions() {
             let said = format!("{} {}", decision.place, decision.why.as_deref().unwrap_or_default());
             prop_assert!(!said.contains(SECRET), "{said}");
         }
@@ -243,7 +243,7 @@ proptest! {
     #[test]
     fn the_patch_agrees_with_the_decisions(world in world()) {
         let answered = world.inject(&world.pod);
-        let Outcome::Injected(plan) = &answered.verdict.outcome else { return Ok(()) };
+        let Verdict::Injected(plan) = &answered.decided.verdict else { return Ok(()) };
         let count = |action| plan.decisions.iter().filter(|decision| decision.action == action).count();
         prop_assert_eq!(count(Action::Conflict), 0);
         prop_assert_eq!(answered.response["auditAnnotations"]["kept"].as_str().unwrap(), plan.kept().to_string());
@@ -258,7 +258,7 @@ proptest! {
         let answered = post(review(&world.pod).to_string().as_bytes(), &world.config, &settings);
         prop_assert_eq!(&answered.response["allowed"], true);
         prop_assert!(answered.patch.is_none());
-        let would_deny = matches!(answered.verdict.outcome, Outcome::Denied(_));
+        let would_deny = matches!(answered.decided.verdict, Verdict::Denied(_));
         let said = answered.response["warnings"].to_string().contains("would be denied");
         prop_assert_eq!(would_deny, said);
     }

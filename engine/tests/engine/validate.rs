@@ -2,15 +2,41 @@
 
 use engine::config::finding::Severity;
 use engine::config::lint::check;
-use engine::review::validate::Answer;
-use engine::review::validate::Rules;
-use engine::review::validate::validate;
+use engine::config::region::Region;
+use engine::review::decode::MalformedReview;
+use engine::review::decode::decode_raw;
+use engine::review::respond;
+use engine::review::validate::ValidatedKind;
+use engine::review::validate::ValidationRules;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::repository::default_runtimes;
 
 const PREFIX: &str = "e2b.agents.kruise.io";
+
+/// What comes of a review.
+struct Answer {
+    body: Vec<u8>,
+    kind: Option<ValidatedKind>,
+    denied: bool,
+    warnings: Vec<String>,
+}
+
+fn validate(
+    body: &[u8],
+    rules: &ValidationRules,
+    region: Option<&Region>,
+) -> Result<Answer, MalformedReview> {
+    let review = decode_raw(body)?;
+    let validation = review.validate(rules, region)?;
+    Ok(Answer {
+        body: respond::write_validation(&validation, rules.report_only),
+        kind: validation.kind,
+        denied: validation.denial.is_some(),
+        warnings: validation.warnings,
+    })
+}
 
 fn review(operation: &str, resource: [&str; 3], object: &Value, old: &Value) -> Vec<u8> {
     let [group, version, resource] = resource;
@@ -31,7 +57,7 @@ fn config_map(data: Value) -> Value {
 
 fn of_config_map(operation: &str, object: &Value, old: &Value) -> Answer {
     let body = review(operation, ["", "v1", "configmaps"], object, old);
-    validate(&body, &Rules::default(), "cn-hangzhou".parse().ok().as_ref()).unwrap()
+    validate(&body, &ValidationRules::default(), "cn-hangzhou".parse().ok().as_ref()).unwrap()
 }
 
 fn response(answer: &Answer) -> Value {
@@ -52,7 +78,7 @@ fn response(answer: &Answer) -> Value {
 fn assert_allowed(answer: &Answer) -> Vec<String> {
     let response = response(answer);
     assert_eq!(response["allowed"], true, "{response:#}");
-    assert!(answer.denied.is_none());
+    assert!(!answer.denied);
     let warnings = response["warnings"].as_array().into_iter().flatten();
     warnings.map(|warning| warning.as_str().unwrap().to_owned()).collect()
 }
@@ -64,7 +90,7 @@ fn assert_denied(answer: &Answer) -> Vec<(String, String)> {
     let status = &response["status"];
     assert_eq!(response["allowed"], false, "{response:#}");
     assert_eq!((&status["code"], &status["reason"]), (&json!(422), &json!("Invalid")));
-    assert_eq!(status["details"]["kind"], answer.subject.unwrap());
+    assert_eq!(status["details"]["kind"], answer.kind.unwrap().as_str());
     let causes = status["details"]["causes"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let causes: Vec<_> =
@@ -175,24 +201,27 @@ fn other_objects_are_ignored(#[case] resource: [&str; 3], #[case] name: &str, #[
     let object = json!({"metadata": {"name": name, "namespace": namespace,
         "annotations": {format!("{PREFIX}/csi-volume-config"): "{"}}, "data": {"csi": "{"}});
     for operation in ["CREATE", "UPDATE", "DELETE", "CONNECT"] {
-        let answer =
-            validate(&review(operation, resource, &object, &json!({"x": 1})), &Rules::default(), None)
-                .unwrap();
+        let answer = validate(
+            &review(operation, resource, &object, &json!({"x": 1})),
+            &ValidationRules::default(),
+            None,
+        )
+        .unwrap();
         assert_eq!(assert_allowed(&answer), [""; 0]);
-        assert_eq!(answer.subject, None);
+        assert_eq!(answer.kind, None);
     }
 }
 
 #[test]
 fn the_config_map_may_have_another_name() {
-    let rules = Rules { config_map: "default/other".parse().unwrap(), report_only: false };
+    let rules = ValidationRules { config_map: "default/other".parse().unwrap(), report_only: false };
     let mut object = config_map(json!({"csi": "{"}));
     let body = review("CREATE", ["", "v1", "configmaps"], &object, &Value::Null);
     assert_allowed(&validate(&body, &rules, None).unwrap());
     object["metadata"] = json!({"name": "other", "namespace": "default"});
     let body = review("CREATE", ["", "v1", "configmaps"], &object, &Value::Null);
     assert_denied(&validate(&body, &rules, None).unwrap());
-    let reporting = Rules { report_only: true, ..rules };
+    let reporting = ValidationRules { report_only: true, ..rules };
     let answer = validate(&body, &reporting, None).unwrap();
     let response = response(&answer);
     assert_eq!(response["allowed"], true);
@@ -211,7 +240,7 @@ fn annotated(annotations: &[(&str, &str)]) -> Value {
 
 fn of_sandbox(operation: &str, object: &Value, old: &Value) -> Answer {
     let body = review(operation, ["agents.kruise.io", "v1alpha1", "sandboxes"], object, old);
-    validate(&body, &Rules::default(), None).unwrap()
+    validate(&body, &ValidationRules::default(), None).unwrap()
 }
 
 #[rstest]
@@ -340,7 +369,8 @@ fn a_claim_is_checked_in_both_places() {
     claim["spec"] = json!({"annotations": {format!("{PREFIX}/csi-volume-name"): "pv"}});
     let resource = ["agents.kruise.io", "v1alpha1", "sandboxclaims"];
     let answer =
-        validate(&review("CREATE", resource, &claim, &Value::Null), &Rules::default(), None).unwrap();
+        validate(&review("CREATE", resource, &claim, &Value::Null), &ValidationRules::default(), None)
+            .unwrap();
     let fields: Vec<String> = assert_denied(&answer).into_iter().map(|(field, _)| field).collect();
     assert_eq!(
         fields,
@@ -352,7 +382,8 @@ fn a_claim_is_checked_in_both_places() {
     // Only the place that changed counts.
     let mut changed = claim.clone();
     changed["spec"]["annotations"][format!("{PREFIX}/csi-mount-point")] = json!("/data");
-    let answer = validate(&review("UPDATE", resource, &changed, &claim), &Rules::default(), None).unwrap();
+    let answer =
+        validate(&review("UPDATE", resource, &changed, &claim), &ValidationRules::default(), None).unwrap();
     assert_allowed(&answer);
     // A Sandbox's spec has no annotations of its own.
     claim["metadata"]["annotations"] = json!({});
@@ -370,7 +401,7 @@ fn a_subresource_is_ignored() {
     ))
     .unwrap();
     body["request"]["subResource"] = json!("status");
-    assert_allowed(&validate(body.to_string().as_bytes(), &Rules::default(), None).unwrap());
+    assert_allowed(&validate(body.to_string().as_bytes(), &ValidationRules::default(), None).unwrap());
 }
 
 #[test]
@@ -390,5 +421,5 @@ fn a_tenants_text_is_sanitized() {
 #[case(br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"CREATE","resource":{"group":"agents.kruise.io","version":"v1","resource":"sandboxes"}}}"#.as_slice())]
 #[case(br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"CREATE","resource":{"group":"agents.kruise.io","version":"v1","resource":"sandboxes"},"object":[]}}"#.as_slice())]
 fn a_body_that_is_not_a_review_is_malformed(#[case] body: &[u8]) {
-    assert!(validate(body, &Rules::default(), None).is_err());
+    assert!(validate(body, &ValidationRules::default(), None).is_err());
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 
-use engine::workload::{Found, Templates, read};
+use engine::workload::{InputObject, Templates, read};
 use engine::yaml;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn pods(manifest: &str) -> Vec<Value> {
     let found = documents.iter().flat_map(|document| read(document, "default", &templates));
     found
         .map(|found| match found {
-            Ok(Found::Pod(subject)) => {
+            Ok(InputObject::Pod(subject)) => {
                 assert_eq!(subject.pod["metadata"]["namespace"], subject.namespace);
                 subject.pod
             }

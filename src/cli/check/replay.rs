@@ -7,7 +7,7 @@ use super::Failure;
 use engine::config::{Config, Runtime};
 use engine::inject::diff::{Change, changes};
 use engine::inject::undo::{Known, mark, uninject};
-use engine::workload::Subject;
+use engine::workload::InputPod;
 
 /// The results of all pods.
 pub(super) struct Replay {
@@ -61,17 +61,17 @@ impl Replay {
     pub(super) async fn add(
         &mut self,
         place: &str,
-        subject: &Subject,
+        subject: &InputPod,
         [old, new]: [&Config; 2],
         offline: &Offline,
     ) -> Result<(), Failure> {
-        if !offline.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
+        if !offline.settings.selection.may_be_sandbox(&subject.pod.to_string()) {
             return Ok(());
         }
         self.pods += 1;
         let marked = mark(&subject.pod).unwrap_or_default();
         let brought: Vec<&Runtime> = marked.iter().filter_map(|(name, _)| old.runtime(name)).collect();
-        let pristine = Subject { pod: uninject(&subject.pod, &brought, Known::Equal), ..subject.clone() };
+        let pristine = InputPod { pod: uninject(&subject.pod, &brought, Known::Equal), ..subject.clone() };
         let names = offline.requested(&subject.pod, marked.into_iter().map(|(name, _)| name).collect());
         let before = made(&pristine, &names, old, offline).await?;
         let after = made(&pristine, &names, new, offline).await?;
@@ -95,16 +95,16 @@ impl Replay {
 }
 
 async fn made(
-    subject: &Subject,
+    subject: &InputPod,
     marked: &[String],
     config: &Config,
     offline: &Offline,
 ) -> Result<Injected, Failure> {
-    let verdict = offline.decide(config, subject, None, marked).await;
-    let reasons = reasons(&verdict)?;
+    let decided = offline.decide(config, subject, None, marked).await;
+    let reasons = reasons(&decided)?;
     Ok(Injected {
-        outcome: verdict.outcome.as_str(),
-        pod: after(&subject.pod, &operations(&verdict))?,
+        outcome: decided.verdict.as_str(),
+        pod: after(&subject.pod, &operations(&decided))?,
         reasons,
     })
 }

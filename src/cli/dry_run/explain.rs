@@ -7,10 +7,10 @@ use anstyle::Style;
 use engine::annotations::STATUS_ANNOTATION;
 use engine::inject::Mark;
 use engine::inject::decision::Action;
-use engine::review::decide::{Outcome, Passed, Settings, Verdict};
+use engine::review::decide::{Decided, Ignored, Settings, Verdict};
 use engine::systems::{SANDBOX_LABELS, SandboxLabel};
 use engine::text::printable;
-use engine::workload::Subject;
+use engine::workload::InputPod;
 
 /// One pod, explained.
 pub(super) struct Explained {
@@ -24,49 +24,49 @@ pub(super) struct Explained {
 
 /// Explains one verdict.
 pub(super) fn explain(
-    subject: &Subject,
+    subject: &InputPod,
     creator: Option<&str>,
-    verdict: &Verdict<'_>,
+    decided: &Decided<'_>,
     settings: &Settings,
 ) -> Explained {
     let name = if subject.origin.name.is_empty() { "(no name)" } else { &subject.origin.name };
-    let outcome = verdict.outcome.as_str();
-    let runtimes: Vec<&str> = verdict.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
-    let by = verdict.decided_by.map_or(String::new(), |by| {
+    let outcome = decided.verdict.as_str();
+    let runtimes: Vec<&str> = decided.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
+    let by = decided.by.map_or(String::new(), |by| {
         let runtimes = if runtimes.is_empty() { "none".to_owned() } else { runtimes.join(", ") };
         format!("; runtimes: {runtimes} (decided by: {by})")
     });
     let heading = printable(&format!("{} {}/{name}: {outcome}{by}", subject.origin.kind, subject.namespace));
     let mut notes = Vec::new();
-    match &verdict.outcome {
-        Outcome::Passed(Passed::NotSandbox) => {
+    match &decided.verdict {
+        Verdict::Ignored(Ignored::NotASandbox) => {
             let known = SANDBOX_LABELS.iter().map(|SandboxLabel { key, value, .. }| {
                 value.map_or_else(|| (*key).to_owned(), |value| format!("{key}={value}"))
             });
             let labels: Vec<String> =
-                known.chain(settings.rules.pod_labels.iter().map(ToString::to_string)).collect();
+                known.chain(settings.selection.pod_labels.iter().map(ToString::to_string)).collect();
             notes.push(format!("No sandbox label found. Expected one of: {}.", labels.join(", ")));
         }
-        Outcome::Passed(why) => notes.push(format!("Nothing injected: {}.", why.as_str())),
-        Outcome::Denied(denied) => notes.extend(denied.lines()),
+        Verdict::Ignored(why) => notes.push(format!("Nothing injected: {}.", why.as_str())),
+        Verdict::Denied(denial) => notes.extend(denial.refusal.lines()),
         // No runtime requests the mark, so no row has it.
-        Outcome::Injected(plan) => match plan.mark {
+        Verdict::Injected(plan) => match plan.mark {
             Some(Mark::Added) => notes.push(format!("Adds the annotation {STATUS_ANNOTATION}.")),
             Some(Mark::Replaced) => notes.push(format!("Updates the annotation {STATUS_ANNOTATION}.")),
             None => {}
         },
     }
-    let privileged = verdict.runtimes.iter().any(|runtime| !runtime.privileged.is_empty());
+    let privileged = decided.runtimes.iter().any(|runtime| !runtime.privileged.is_empty());
     let known_creator = creator.is_some() || subject.review.is_some();
-    if privileged && !settings.policy.creators.is_empty() && !known_creator {
+    if privileged && !settings.privileged.creators.is_empty() && !known_creator {
         notes.push(
             "--privileged-creators was not checked; pass --as USER to simulate the creator.".to_owned(),
         );
     }
     // The engine decides list by list; people read runtime by runtime.
-    let mut decisions: Vec<_> = verdict.decisions().iter().collect();
+    let mut decisions: Vec<_> = decided.decisions().iter().collect();
     decisions
-        .sort_by_key(|decision| verdict.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
+        .sort_by_key(|decision| decided.runtimes.iter().position(|runtime| runtime.name == decision.runtime));
     let rows = decisions.iter().map(|decision| {
         vec![
             Cell::plain(decision.runtime),

@@ -7,10 +7,10 @@ use super::super::offline::{after, operations};
 use super::super::terminal::{colours, eprint_line, print, style_of_change, styled};
 use super::explain::{self, Explained};
 use super::{DryRunFormat, Failure};
-use engine::review::decide::{Outcome, Passed, Settings, Verdict};
+use engine::review::decide::{Decided, Ignored, Settings, Verdict};
 use engine::review::respond;
 use engine::text::printable;
-use engine::workload::{self, Subject};
+use engine::workload::{InputPod, SkippedObject};
 use engine::yaml;
 
 /// The output so far.
@@ -44,10 +44,10 @@ impl<'s> DryRunReport<'s> {
     }
 
     /// A document does not stand for a pod.
-    pub(super) fn passed(&mut self, place: &str, passed: &workload::Passed) {
+    pub(super) fn passed(&mut self, place: &str, passed: &SkippedObject) {
         match &passed.review {
             Some(review) if self.format == DryRunFormat::Review => {
-                self.response(&review.uid, &Verdict::passed(Passed::NotPod));
+                self.response(&review.uid, &Decided::ignored(Ignored::NotAPod));
             }
             _ => eprint_line(&format!("note: {place}: {}", passed.note)),
         }
@@ -57,33 +57,33 @@ impl<'s> DryRunReport<'s> {
     pub(super) fn decided(
         &mut self,
         place: &str,
-        subject: &Subject,
+        subject: &InputPod,
         creator: Option<&str>,
-        verdict: &Verdict<'_>,
+        decided: &Decided<'_>,
     ) -> Result<(), Failure> {
         for note in &subject.notes {
             eprint_line(&format!("note: {place}: {note}"));
         }
         if self.format == DryRunFormat::Explain {
-            self.explained.push(explain::explain(subject, creator, verdict, self.settings));
+            self.explained.push(explain::explain(subject, creator, decided, self.settings));
         }
         if self.format == DryRunFormat::Review {
             let uid = subject.review.as_ref().map_or("", |review| review.uid.as_str());
-            self.response(uid, verdict);
+            self.response(uid, decided);
         }
-        if let Outcome::Denied(denied) = &verdict.outcome {
+        if let Verdict::Denied(denial) = &decided.verdict {
             self.denied = true;
-            for line in denied.lines() {
+            for line in denial.refusal.lines() {
                 eprint_line(&format!("denied: {place}: {line}"));
             }
             return Ok(());
         }
-        if let Outcome::Injected(plan) = &verdict.outcome {
+        if let Verdict::Injected(plan) = &decided.verdict {
             for warning in &plan.warnings {
                 eprint_line(&format!("warning: {place}: {}", printable(warning)));
             }
         }
-        let operations = operations(verdict);
+        let operations = operations(decided);
         match self.format {
             DryRunFormat::Patch => print(&format!("{operations}\n"))?,
             DryRunFormat::Yaml => {
@@ -120,8 +120,8 @@ impl<'s> DryRunReport<'s> {
         Ok((self.failed, self.denied))
     }
 
-    fn response(&mut self, uid: &str, verdict: &Verdict<'_>) {
-        let response = respond::write(uid, verdict, self.settings.report_only);
+    fn response(&mut self, uid: &str, decided: &Decided<'_>) {
+        let response = respond::write(uid, decided, self.settings.report_only);
         if let Err(Failure(message)) = print(&format!("{}\n", String::from_utf8_lossy(&response))) {
             self.failed(&message);
         }

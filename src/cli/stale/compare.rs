@@ -7,7 +7,7 @@ use super::Failure;
 use engine::config::{Config, Runtime};
 use engine::inject::diff::{Change, changes};
 use engine::inject::undo::{Known, mark, uninject};
-use engine::workload::Subject;
+use engine::workload::InputPod;
 
 /// What pods are compared with.
 pub(super) struct Comparison<'c> {
@@ -62,9 +62,9 @@ impl Staleness {
 
 impl Comparison<'_> {
     /// Compares one pod; `None` when it is not a sandbox pod and carries no mark.
-    pub(super) async fn compare(&self, place: &str, subject: &Subject) -> Result<Option<StalePod>, Failure> {
+    pub(super) async fn compare(&self, place: &str, subject: &InputPod) -> Result<Option<StalePod>, Failure> {
         let marked = mark(&subject.pod);
-        if marked.is_none() && !self.offline.settings.rules.may_be_sandbox(&subject.pod.to_string()) {
+        if marked.is_none() && !self.offline.settings.selection.may_be_sandbox(&subject.pod.to_string()) {
             return Ok(None);
         }
         // From a pod without a mark, everything that the configuration could have injected is removed.
@@ -74,13 +74,13 @@ impl Comparison<'_> {
         };
         let names = brought.iter().map(|runtime| runtime.name.clone()).collect();
         let names = self.offline.requested(&subject.pod, names);
-        let fresh = Subject { pod: uninject(&subject.pod, &brought, Known::Named), ..subject.clone() };
-        let verdict = self.offline.decide(self.config, &fresh, None, &names).await;
-        let reasons = reasons(&verdict)?;
+        let fresh = InputPod { pod: uninject(&subject.pod, &brought, Known::Named), ..subject.clone() };
+        let decided = self.offline.decide(self.config, &fresh, None, &names).await;
+        let reasons = reasons(&decided)?;
         // If nothing says what a new pod would get, assume that it would get what this one has.
-        let expected = if verdict.decided_by.is_some() { &verdict.runtimes } else { &brought };
+        let expected = if decided.by.is_some() { &decided.runtimes } else { &brought };
         let mut runtimes = self.differences(&subject.pod, marked.as_deref(), expected);
-        let new = after(&fresh.pod, &operations(&verdict))?;
+        let new = after(&fresh.pod, &operations(&decided))?;
         let mut changes: Vec<Change> = changes(&subject.pod, &new).into_iter().filter(counts).collect();
         if !reasons.is_empty() {
             changes.clear();

@@ -101,7 +101,7 @@ fn usable(config: &Config) {
 fn injects(entries: &Entries, keep: bool) {
     let names = entries.iter().map(|(key, _)| key.clone()).filter(|key| key != "pools");
     let mut settings = Settings::default();
-    settings.rules.forced = Some(DefaultRuntimes(names.collect()));
+    settings.selection.forced = Some(DefaultRuntimes(names.collect()));
     settings.injection.on_conflict = if keep { OnConflict::Keep } else { OnConflict::Deny };
     let Some(edge) = Edge::new(entries.clone(), settings) else { return };
     for body in PODS.iter() {

@@ -1,10 +1,10 @@
 //! The decoder of reviews beside a plain reading of the same JSON.
 
 use engine::pod::Pod;
-use engine::review::decode::Malformed;
+use engine::review::decode::MalformedReview;
 use engine::review::decode::PodReview;
 use engine::review::decode::RawReview;
-use engine::review::decode::Subject;
+use engine::review::decode::Reviewed;
 use engine::review::decode::decode;
 use engine::review::decode::decode_raw;
 use serde::de::IgnoredAny;
@@ -40,20 +40,21 @@ pub fn review_decoder(data: &[u8]) {
     }
 }
 
-fn refused(Malformed(reason): &Malformed) {
+fn refused(error: &MalformedReview) {
+    let reason = error.to_string();
     // The reasons are the decoder's own words and none of the body's, so they have a length of their own too.
     assert!(!reason.is_empty() && reason.len() <= 256 && !reason.contains('\n'), "{reason:?}");
 }
 
 fn same_as_raw(review: &PodReview<'_>, raw: &RawReview<'_>) {
     let (request, raw) = (&review.request, &raw.request);
-    match &review.subject {
-        Subject::Other => assert!(!raw.creates_pod()),
-        Subject::Pod(_) => {
+    match &review.reviewed {
+        Reviewed::Other => assert!(!raw.creates_pod()),
+        Reviewed::Pod(_) => {
             assert!(request.creates_pod() && raw.creates_pod());
             assert_eq!(request.namespace(), raw.namespace());
         }
-        Subject::MalformedPod { object: _, error } => {
+        Reviewed::MalformedPod { object: _, error } => {
             assert!(request.creates_pod() && raw.creates_pod());
             assert!(!error.field.is_empty() && !error.reason.is_empty());
         }
@@ -70,8 +71,8 @@ fn same_as_plain(review: &PodReview<'_>, request: &Value) {
         && text(&request["subResource"]).is_empty();
     let found = &review.request;
     assert_eq!(*found.uid, text(&request["uid"]));
-    assert_eq!(creates, !matches!(review.subject, Subject::Other));
-    if let Subject::Pod(pod) = &review.subject {
+    assert_eq!(creates, !matches!(review.reviewed, Reviewed::Other));
+    if let Reviewed::Pod(pod) = &review.reviewed {
         assert_eq!(found.namespace(), text(&request["namespace"]));
         let creator = found.user_info.username.as_deref().unwrap_or_default();
         assert_eq!(creator, text(&request["userInfo"]["username"]));

@@ -8,7 +8,7 @@ use engine::budget::Budget;
 use engine::config::Config;
 use engine::config::config_map::Entries;
 use engine::review::decide::Settings;
-use engine::review::decode::Malformed;
+use engine::review::decode::MalformedReview;
 use engine::review::decode::decode;
 use engine::review::respond;
 use serde_json::Value;
@@ -86,7 +86,7 @@ impl Edge {
         }
     }
 
-    fn ask(&self, body: &[u8]) -> Result<Vec<u8>, Malformed> {
+    fn ask(&self, body: &[u8]) -> Result<Vec<u8>, MalformedReview> {
         let review = decode(body)?;
         let mut budget = Budget::new(MAX_STEPS, MAX_PARSED_BYTES);
         let progress = review.decide(&self.config, &self.settings, &mut budget);
@@ -168,8 +168,9 @@ impl Edge {
     }
 }
 
-fn malformed(Malformed(reason): &Malformed) -> Answer {
-    assert!(!reason.is_empty() && is_printable(reason), "{reason:?}");
+fn malformed(error: &MalformedReview) -> Answer {
+    let reason = error.to_string();
+    assert!(!reason.is_empty() && is_printable(&reason), "{reason:?}");
     Answer::Malformed
 }
 

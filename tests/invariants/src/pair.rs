@@ -36,7 +36,7 @@ impl Pair {
         let entries = generate::entries(source)?;
         if flags & 0b110_0000 != 0 {
             let names = entries.iter().map(|(key, _)| key.clone()).filter(|key| key != "pools");
-            settings.rules.forced = Some(DefaultRuntimes(names.collect()));
+            settings.selection.forced = Some(DefaultRuntimes(names.collect()));
         }
         let pod = generate::pod(source)?;
         Ok(Self { entries, settings, pod })

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::budget::Budget;
 use engine::config::Config;
+use engine::review::decide::Decided;
 use engine::review::decide::Settings;
-use engine::review::decide::Verdict;
 use engine::review::decode::decode;
 use engine::review::respond;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(crate) struct Answered<'c> {
     /// The decoded patch, if there is one.
     pub(crate) patch: Option<Value>,
     /// What was decided.
-    pub(crate) verdict: Verdict<'c>,
+    pub(crate) decided: Decided<'c>,
 }
 
 /// The review of a pod's creation.
@@ -46,8 +46,8 @@ pub(crate) fn post<'c>(body: &[u8], config: &'c Config, settings: &Settings) -> 
     let review = decode(body).expect("the body is a review");
     let mut budget = Budget::unlimited();
     let progress = review.decide(config, settings, &mut budget);
-    let verdict = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
-    let answer = respond::write(review.envelope().uid, &verdict, settings.report_only);
+    let decided = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+    let answer = respond::write(review.envelope().uid, &decided, settings.report_only);
     let mut review: Value = serde_json::from_slice(&answer).expect("the answer is JSON");
     assert_eq!(review["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(review["kind"], "AdmissionReview");
@@ -58,7 +58,7 @@ pub(crate) fn post<'c>(body: &[u8], config: &'c Config, settings: &Settings) -> 
         serde_json::from_slice(&patch).expect("the patch is JSON")
     });
     assert_eq!(response.get("patchType").is_some(), patch.is_some(), "both or neither");
-    Answered { response, patch, verdict }
+    Answered { response, patch, decided }
 }
 
 /// Applies a patch as the API server does.
