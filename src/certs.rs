@@ -217,11 +217,11 @@ mod tests {
 
     #[test]
     fn a_serving_certificate_contains_every_name_and_is_signed_by_the_ca() {
-        let authority = ca("test", a_year()).unwrap();
-        let pair = serving(&authority, &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]), a_year()).unwrap().pair;
+        let ca_pair = ca("test", a_year()).unwrap();
+        let pair = serving(&ca_pair, &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]), a_year()).unwrap().pair;
         let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
-        let ca = CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap();
+        let ca = CertificateDer::from_pem_slice(ca_pair.certificate.as_bytes()).unwrap();
         let (_, ca) = X509Certificate::from_der(&ca).unwrap();
         assert_eq!(leaf.issuer(), ca.subject());
         let sans = leaf.subject_alternative_name().unwrap().unwrap().value;
@@ -238,8 +238,8 @@ mod tests {
     #[test]
     fn a_serving_certificate_never_outlives_its_ca() {
         let now = SystemTime::now();
-        let authority = ca("test", Validity::days(now, 10).unwrap()).unwrap();
-        let issued = serving(&authority, &names(&["a"]), Validity::days(now, 100).unwrap()).unwrap();
+        let ca_pair = ca("test", Validity::days(now, 10).unwrap()).unwrap();
+        let issued = serving(&ca_pair, &names(&["a"]), Validity::days(now, 100).unwrap()).unwrap();
         let der = CertificateDer::from_pem_slice(issued.pair.certificate.as_bytes()).unwrap();
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
         let end = UNIX_EPOCH + Duration::from_secs(leaf.validity().not_after.timestamp().unsigned_abs());
@@ -254,8 +254,8 @@ mod tests {
     #[case::dots("a..b")]
     #[case::not_ascii("bücher.example")]
     fn bad_names_are_rejected(#[case] name: &str) {
-        let authority = ca("test", a_year()).unwrap();
-        let error = serving(&authority, &names(&[name]), a_year()).unwrap_err();
+        let ca_pair = ca("test", a_year()).unwrap();
+        let error = serving(&ca_pair, &names(&[name]), a_year()).unwrap_err();
         assert!(matches!(error, CertsError::Name { .. }), "{error}");
     }
 
@@ -270,7 +270,7 @@ mod tests {
         let mixed = CertificateAndKey { key: other.key, ..good.clone() };
         let garbled = CertificateAndKey { certificate: "x".into(), ..good.clone() };
         let keyless = CertificateAndKey { key: String::new(), ..good };
-        let refusal = |authority| serving(&authority, &names(&["a"]), year).unwrap_err();
+        let refusal = |ca_pair| serving(&ca_pair, &names(&["a"]), year).unwrap_err();
         assert!(matches!(refusal(leaf), CertsError::NotACa));
         assert!(matches!(refusal(expired), CertsError::Expired));
         assert!(matches!(refusal(mixed), CertsError::KeyMismatch));

@@ -1,6 +1,6 @@
-//! What is asked of a cluster: declared runtimes, the configuration's ConfigMap, the node's region.
+//! What is read from a cluster: declared runtimes, the configuration's ConfigMap, the node's region.
 //!
-//! [`connect`] decides whether there is a cluster to ask and makes the one client. [`lookups`] answers the questions
+//! [`connect`] decides whether there is a cluster and creates the one client. [`lookups`] answers the questions
 //! of [`engine::runtimes`] about a pod's owner, [`config_map`] and [`region`] give [`crate::serve::follow`] what it
 //! offers to the store, and [`readiness`] holds back readiness until the API server has answered once.
 //!
@@ -9,7 +9,7 @@
 //!
 //! | the pod | GETs |
 //! |---|---|
-//! | of a Sandbox that is there: the usual one | 1 |
+//! | of a Sandbox that exists: the usual one | 1 |
 //! | of a Sandbox that the API server's memory does not have yet, or has under another uid | 2 |
 //! | of a Sandbox that is gone, with the label of a SandboxSet | 2 and 1, or 2 and 2 where that is gone too |
 //! | that names its runtimes in the annotation, or of another system | 0 |

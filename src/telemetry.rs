@@ -1,6 +1,6 @@
 //! Logging: one line an event on stderr, as text or JSON.
 //!
-//! Stdout belongs to results. What is logged elsewhere must never hold a pod's body, a patch or an environment
+//! Stdout belongs to results. What is logged elsewhere must never contain a pod's body, a patch or an environment
 //! value; here that is why a panic is logged by its place and never by its message, which may quote what was parsed.
 
 mod last_warning;
@@ -21,7 +21,7 @@ pub use queue::LogWriter;
 /// What is logged when neither the flag nor `RUST_LOG` says so.
 const DEFAULT_FILTER: &str = "info";
 
-/// The client of the API server logs every failed request as an error of its own. Whoever made the request says what
+/// The client of the API server logs every failed request as an error of its own. The caller of the request logs what
 /// became of it, and says it once, so this is left out unless a filter names the client.
 const SAID_ELSEWHERE: (&str, &str) = ("kube_client", "kube_client::client=off");
 
@@ -105,7 +105,7 @@ fn colours() -> bool {
 }
 
 /// Makes a panic one log line that says where, instead of the default text that quotes the message: in a server
-/// that message may hold what a tenant sent. With `RUST_BACKTRACE` set, the line carries the stack.
+/// that message may contain what a tenant sent. With `RUST_BACKTRACE` set, the line carries the stack.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

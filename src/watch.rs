@@ -1,4 +1,4 @@
-//! Says when files may have changed: the one user of file system notifications.
+//! Reports when files may have changed: the one user of file system notifications.
 //!
 //! A [`Watch`] is of a directory, never of a file in it, for a mounted ConfigMap or Secret changes by a rename of
 //! its `..data` link and the files themselves then never report again. It says *maybe*: the caller reads and
@@ -37,7 +37,7 @@ const ARMED_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The same, while there are no notifications because the kernel has no watches left.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Tells when a directory may have changed. Make it *before* the first read, so that no change falls in between.
+/// Reports when a directory may have changed. Create it *before* the first read, so that no change falls in between.
 pub struct Watch {
     directory: PathBuf,
     signal: Arc<Signal>,
@@ -74,7 +74,7 @@ pub fn directory(path: &Path) -> Watch {
     Watch::new(path.to_owned(), arm)
 }
 
-/// Watches the directory that holds the file at `path`.
+/// Watches the directory of the file at `path`.
 #[must_use]
 pub fn file(path: &Path) -> Watch {
     let parent = path.parent().filter(|parent| *parent != OsStr::new(""));
@@ -93,7 +93,7 @@ impl Watch {
         watch
     }
 
-    /// Waits until something may have changed since the call before. Cancelling it loses nothing.
+    /// Waits until something may have changed since the previous call. Cancelling it loses nothing.
     pub async fn changed(&mut self) {
         let interval = if self.armed.is_some() { ARMED_POLL_INTERVAL } else { POLL_INTERVAL };
         let signal = Arc::clone(&self.signal);

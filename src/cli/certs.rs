@@ -1,6 +1,6 @@
 //! `certs`: a CA and a serving certificate as files, for clusters without a certificate manager.
 //!
-//! What is there is never overwritten: a lost CA means a webhook that nobody trusts.
+//! Existing files are never overwritten: a lost CA means a webhook that nobody trusts.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
@@ -118,7 +118,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
     let there: Vec<&str> = outputs
         .iter()
         .map(|output| output.name)
-        // A link that leads nowhere is there, too.
+        // A dangling link counts as a file, too.
         .filter(|name| directory.join(name).symlink_metadata().is_ok())
         .collect();
     if !there.is_empty() {
@@ -165,7 +165,7 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A new file. It has its mode from the first moment, and is never somebody else's.
+/// A new file. It has its mode from the first moment, and is never a file that another process created.
 fn create(path: &Path, mode: u32) -> std::io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }

@@ -1,7 +1,7 @@
-//! One GET to the API server, and what its answer means.
+//! One GET to the API server, and what the response means.
 //!
 //! kube's client does the connection, TLS and credentials. Its typed calls are not used for reading, because they lose
-//! `Retry-After` and the difference between an object and a whole path that is not there. Nothing is retried here.
+//! `Retry-After` and the difference between an object and a whole path that does not exist. Nothing is retried here.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -18,13 +18,13 @@ use tokio::time::timeout;
 
 use engine::text::shown;
 
-/// More than etcd takes for one object.
+/// More than etcd accepts for one object.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 
 /// How much of an error message of the API server is passed on.
 const MAX_MESSAGE_BYTES: usize = 300;
 
-/// How long the API server has for an answer that no pod waits for.
+/// How long the API server may take for an answer that no pod waits for.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The code that says that a watch has to begin again with a list.
@@ -39,7 +39,7 @@ pub enum ApiError {
     /// The API server does not know the path, so not even the kind.
     #[error("the API server does not know the kind")]
     NoPath,
-    /// Discovery lists the kind, but its path is not there yet.
+    /// Discovery lists the kind, but does not serve its path yet.
     #[error("the API server does not serve the kind yet")]
     NotServedYet,
     /// The credentials were rejected.
@@ -53,7 +53,7 @@ pub enum ApiError {
         user.as_deref().unwrap_or("the service account in use")
     )]
     Refused {
-        /// What has to be granted.
+        /// The rule to grant.
         rule: Rule,
         /// To whom, where the API server says so.
         user: Option<String>,
@@ -61,7 +61,7 @@ pub enum ApiError {
     /// There was no answer in time.
     #[error("no answer within {} s", limit.as_secs())]
     Timeout {
-        /// The time there was.
+        /// The time limit.
         limit: Duration,
     },
     /// The API server answered with another code.
@@ -116,12 +116,12 @@ pub enum MalformedAnswer {
     /// It is a list from which no watch can begin.
     #[error("no metadata.resourceVersion")]
     NoResourceVersion,
-    /// A path that every API server serves is not there.
+    /// A path that every API server serves is missing.
     #[error("404")]
     NotFound,
 }
 
-/// What one has to be allowed to do.
+/// A permission that a request needs.
 #[derive(Debug, Clone)]
 pub struct Rule {
     pub(super) verbs: &'static str,
@@ -178,7 +178,7 @@ impl Status {
         let Self { kind: _, reason, message, details } = self;
         let details = details.unwrap_or_default();
         match code {
-            // An object that is not there is named in the details. A path that is not there gets `404 page not found`.
+            // A missing object is named in the details. A missing path gets `404 page not found`.
             404 if reason == "NotFound" && !details.name.is_empty() => ApiError::NoObject,
             404 => ApiError::NoPath,
             401 => ApiError::Unauthenticated,

@@ -1,7 +1,7 @@
 //! The configuration's ConfigMap, read through the API: listed once, or listed and watched.
 //!
-//! A watch is short, because a connection that died without a word is only noticed when the watch is over. Whoever
-//! follows the ConfigMap lists it again after each watch, however that ended. So expiry (410), a restarted API server, a
+//! A watch is short, because a connection that died without a word is only noticed when the watch is over. The
+//! follower lists the ConfigMap again after each watch, however that ended. So expiry (410), a restarted API server, a
 //! lost event or a restored etcd need no rules of their own: no version is carried from one watch to the next.
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub enum ConfigMapError {
         /// What happened.
         source: Box<ApiError>,
     },
-    /// It holds something else.
+    /// It contains something else.
     #[error("ConfigMap {name}: {reason}")]
     Invalid {
         /// The ConfigMap.
@@ -64,7 +64,7 @@ pub(crate) struct Edits {
 /// Reads the ConfigMap once.
 ///
 /// # Errors
-/// When it cannot be read, is not there or is not a configuration.
+/// When it cannot be read, does not exist or is not a configuration.
 pub async fn read(client: &Client, name: &ConfigMapName) -> Result<Entries, ConfigMapError> {
     list(client, name).await?.entries
 }
@@ -110,7 +110,7 @@ pub(crate) async fn watch(
 }
 
 impl Edits {
-    /// Waits for the next edit, and gives what the ConfigMap holds since; `None` at the end of the watch.
+    /// Waits for the next edit, and returns what the ConfigMap contains since then; `None` at the end of the watch.
     pub(crate) async fn next(&mut self) -> Result<Option<Result<Entries, ConfigMapError>>, ConfigMapError> {
         let Self { name, events, end } = self;
         let failed = |error| unreadable(name, ApiError::of_client(error, &rule(name)));

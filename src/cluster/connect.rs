@@ -1,8 +1,8 @@
-//! Whether there is a cluster to ask, which one, and the client for it.
+//! Whether there is a cluster, which one, and the client for it.
 //!
 //! Like kubectl: `--kubeconfig` and `--context` go first, then `KUBECONFIG`, then the pod's own service account. `~/.kube/config` is
-//! only read where somebody asked for a cluster (`--lookups on`, `--context`, a source in the cluster): with
-//! `--lookups auto` a file that happens to be there must not send an offline run to a cluster.
+//! only read if a flag requests a cluster (`--lookups on`, `--context`, a source in the cluster): with
+//! `--lookups auto` a file that happens to exist must not send an offline run to a cluster.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use kube::{Client, Config};
 
 use super::api::chain;
 
-/// How long a connection may take to come about. An API server answers within milliseconds; what takes longer is an
+/// How long a connection may take to be established. An API server answers within milliseconds; what takes longer is an
 /// address that leads nowhere, and the next attempt may get another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -24,7 +24,7 @@ pub enum Mode {
     /// On in a cluster or with a kubeconfig.
     #[default]
     Auto,
-    /// On, and an error where there is no cluster.
+    /// On; an error if no cluster is configured.
     On,
     /// Off.
     Off,
@@ -53,7 +53,7 @@ pub struct Surroundings {
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// There is no cluster to be found.
+    /// No cluster is configured.
     #[error(
         "no cluster available: not running in a pod with a service account, and no kubeconfig found; set --kubeconfig FILE or KUBECONFIG, \
          or do without a cluster: --lookups off, --config-dir or --config-file, --region-id"
@@ -77,7 +77,7 @@ pub enum ConnectError {
     Client(String),
 }
 
-/// Where the way to the cluster is written down.
+/// Where the way to the cluster is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin {
     Files(String, Vec<PathBuf>),
@@ -99,7 +99,7 @@ impl Surroundings {
 /// The client for look-ups by `mode`; `None` where they are off.
 ///
 /// # Errors
-/// When a cluster is named or needed and there is no way to it. Whether it answers is not tried.
+/// When a cluster is named or needed and no way to it is configured. Does not try whether it answers.
 pub async fn connect(
     access: &Access,
     mode: Mode,
@@ -120,7 +120,7 @@ impl Access {
     /// The client for a source in the cluster, which is needed whatever look-ups are.
     ///
     /// # Errors
-    /// When there is no way to a cluster. Whether it answers is not tried.
+    /// When no way to a cluster is configured. Does not try whether it answers.
     pub async fn required(&self, surroundings: &Surroundings) -> Result<Client, ConnectError> {
         self.client(self.any(surroundings)?).await
     }

@@ -1,13 +1,13 @@
-//! Which runtimes a pod's owner declares, asked of the API server.
+//! Which runtimes a pod's owner declares, looked up through the API server.
 //!
 //! The owner is the truth at the moment of the pod's creation, so nothing is remembered from one pod to the next:
 //!
 //! - The usual pod costs one GET. It goes with `resourceVersion=0`, which the API server answers from memory.
-//! - The API server's memory may lag behind the controller that has just made the Sandbox. So an object that is missing, or
+//! - The API server's memory may lag behind the controller that has just created the Sandbox. So an object that is missing, or
 //!   has another uid than the pod's owner, is requested once more without a version, which is answered from etcd.
 //! - A transient error is retried until the deadline. A request that hangs gets a second one beside it, because it may
-//!   hang on a connection that died without a word.
-//! - A kind that is not installed counts as not found. Whether it has come is asked again by at most one pod per second; the
+//!   hang on a connection that died silently.
+//! - A kind that is not installed counts as not found. At most one pod per second checks whether it has been installed; the
 //!   others get their answer without a request.
 //!
 //! A failed look-up is an error and never "no runtimes". Bytes held per object: none.
@@ -97,7 +97,7 @@ enum Freshness {
     Latest,
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 enum Attempt {
     /// The answer: the names, or that there is no such object.
     Answered(Option<Vec<String>>),
@@ -196,7 +196,7 @@ impl Lookups {
         }
     }
 
-    /// The names that the object declares; `None` when it is not there, or is another one than the pod's owner.
+    /// The names that the object declares; `None` when it does not exist, or is not the pod's owner.
     async fn object(&self, search: &Search<'_>, deadline: Instant) -> Result<Option<Vec<String>>, ApiError> {
         let Search { target, served, version, freshness, attempts: _ } = search;
         let json = match self.get(&target.path(version, *freshness), &target.rule(), deadline).await {
@@ -209,7 +209,7 @@ impl Lookups {
         Ok(objects::declared(target.kind, target.name, target.uid, &json)?)
     }
 
-    /// After a path that is not there: whether the kind is served in another version, or not at all.
+    /// After a missing path: whether the kind is served in another version, or not at all.
     async fn rediscover(&self, search: &mut Search<'_>, deadline: Instant) -> Result<Attempt, ApiError> {
         match self.discover(&search.target, deadline).await? {
             None => {
@@ -342,7 +342,7 @@ impl ServedKind {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The version to ask for; `None` while the kind is believed not to be installed. When that belief is old, one caller is
+    /// The version to request; `None` while the kind is believed not to be installed. When that belief is old, one caller is
     /// sent to look, and the others wait for what it finds without asking themselves.
     fn version(&self) -> Option<String> {
         let mut known = self.lock();

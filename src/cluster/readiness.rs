@@ -2,7 +2,7 @@
 //!
 //! A replica that cannot reach the API server at all (a wrong network policy, a wrong address) must not get reviews. One
 //! that could and then cannot stays ready: the same outage hits every replica at once, and to take all of them out of
-//! service would turn "denied, try again in a second" into "no endpoints" for pods that need no look-up at all.
+//! service would turn "denied, retry in a second" into "no endpoints" for pods that need no look-up at all.
 
 use kube::Client;
 use serde::Deserialize;

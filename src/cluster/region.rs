@@ -8,7 +8,7 @@ use super::api::{self, ApiError, MalformedAnswer, Rule};
 use engine::config::region::{InvalidRegion, Region};
 use engine::kube::names::is_dns_subdomain;
 
-/// The label that holds a node's region.
+/// The label with a node's region.
 pub const LABEL: &str = "topology.kubernetes.io/region";
 
 /// Why a node gives no region.

@@ -1,4 +1,4 @@
-//! The values that labels may have.
+//! The possible values of labels.
 
 /// The only values of a label.
 pub(super) trait Label: Copy + Send + Sync + 'static {
@@ -76,9 +76,9 @@ label! {
 label! {
     /// How a look-up of a custom resource ended.
     Lookup: "result" {
-        /// The object is there.
+        /// The object exists.
         Found = "found",
-        /// The object, or its kind, is not there.
+        /// The object, or its kind, does not exist.
         NotFound = "not_found",
         /// An attempt failed and another followed.
         Retried = "retried",

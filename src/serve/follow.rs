@@ -96,11 +96,11 @@ async fn offer(store: &Arc<Store>, read: impl FnOnce() -> Result<Entries, ReadEr
     }
 }
 
-/// Reads the region of `node` (`NODE_NAME`) until it is there, and gives it to `store`. From the call on, and not only once
+/// Reads the region of `node` (`NODE_NAME`) until it is known, and gives it to `store`. From the call on, and not only once
 /// polled, a configuration that needs the region waits for it. `gate` is not ready while one waits.
 ///
 /// A node has its region from the moment the cloud's controller labels it, which may be later than our start; then it
-/// never changes, so it is read until it is there and never again.
+/// never changes, so it is read until it is known and never again.
 pub fn follow_region(
     client: Client,
     node: String,

@@ -57,18 +57,18 @@ struct Offered {
     last: Option<Result<Entries, String>>,
 }
 
-/// What came of an offer.
+/// The result of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// It is the same as the one before.
     Same,
     /// It is in use.
     Loaded,
-    /// It has errors; whatever was in use stays so.
+    /// It has errors; what was in use stays in use.
     Rejected(Rejected),
-    /// It is kept until the region that it needs is known; whatever was in use stays so.
+    /// It is kept until the region that it needs is known; what was in use stays in use.
     Waiting,
-    /// There was nothing to load; whatever was in use stays so.
+    /// There was nothing to load; what was in use stays in use.
     Unreadable,
 }
 

@@ -1,7 +1,7 @@
 //! The webhook in service: reviews answered with the configuration in use, counted and logged.
 //!
 //! The only place that joins the pure review to what a running process has: the store, the clock, the metrics and
-//! the log. One line a decision; it names the pod and the runtimes and holds nothing of the pod's contents.
+//! the log. One line per decision; it names the pod and the runtimes and contains nothing else of the pod.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use engine::text::{NAME, clipped};
 /// What one review may cost: far more than any pod that is created for its use, and no more than a replica can bear.
 /// A 7 MiB review of a pod that repeats every item of a configuration stays below both.
 const MAX_STEPS: u64 = 50_000_000;
-/// Bytes of JSON that one review may have parsed beside its first reading.
+/// Bytes of JSON that one review may cause to be parsed after its first reading.
 const MAX_PARSED_BYTES: u64 = 256 << 20;
 
 /// Answers reviews.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
-/// The largest buffer made on a client's word; more once the bytes are there.
+/// The largest buffer allocated on a client's word; it grows as the bytes arrive.
 const MAX_TRUSTED_BYTES: usize = 1 << 20;
 
 /// Why there is no body.
@@ -94,7 +94,7 @@ pub(super) async fn collect(
     Ok((whole.into(), hold))
 }
 
-/// The next data of a body of which `had` bytes are there already; nothing at its end.
+/// The next data of a body of which `had` bytes have arrived already; nothing at its end.
 async fn next(
     body: &mut Body,
     had: usize,

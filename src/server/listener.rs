@@ -126,7 +126,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 // === impl Shared ===
 
 impl Shared {
-    /// Gives a connection a task, or closes it when there is no place left at all.
+    /// Gives a connection a task, or closes it when there is no room left at all.
     fn admit(self: &Arc<Self>, stream: TcpStream, tasks: &mut JoinSet<()>) {
         let Some(seat) = self.registry.seat(self.limits.times.displaceable) else {
             if let Some(unlogged) = self.refusals.pass() {
