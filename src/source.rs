@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::mounted;
-use engine::config::config_map::{Entries, entries};
+use engine::config::config_map::{Entries, InvalidConfigMap, entries};
 
 /// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
 const EMBEDDED: [(&str, &str); 2] = [
@@ -31,12 +31,12 @@ pub enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file or directory could not be read.
-    #[error("cannot read {path}: {error}; {fix}")]
+    #[error("cannot read {path}: {source}; {fix}")]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
         /// What the system said.
-        error: std::io::Error,
+        source: std::io::Error,
         /// What to do.
         fix: &'static str,
     },
@@ -48,13 +48,29 @@ pub enum SourceError {
         /// Its size in bytes.
         size: u64,
     },
-    /// The manifest is not what it should be.
-    #[error("{path}: {reason}")]
+    /// A manifest that is neither YAML nor JSON.
+    #[error("{path}: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: engine::yaml::Error,
+    },
+    /// A manifest that is not a ConfigMap with texts.
+    #[error("{path}: {source}")]
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it and how to fix it.
-        reason: String,
+        /// What is wrong with it.
+        source: InvalidConfigMap,
+    },
+    /// Two files of a directory are one key.
+    #[error("{path}: several files define {key:?} (they differ only in extension); keep one")]
+    DuplicateKey {
+        /// The second of the files.
+        path: PathBuf,
+        /// The key.
+        key: String,
     },
 }
 
@@ -80,9 +96,9 @@ impl Source {
 
 fn directory(path: &Path) -> Result<Entries, SourceError> {
     let version = mounted::version(path);
-    let unreadable = |path: &Path, error| SourceError::Unreadable {
+    let unreadable = |path: &Path, source| SourceError::Unreadable {
         path: path.to_owned(),
-        error,
+        source,
         fix: "--config-dir must be a readable directory with one file for each runtime",
     };
     let mut entries = Entries::new();
@@ -99,12 +115,11 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
         let key =
             [".json", ".yaml", ".yml"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
         let text = read(&file).map_err(|error| match error {
-            SourceError::Unreadable { path, error, .. } => unreadable(&path, error),
+            SourceError::Unreadable { path, source, .. } => unreadable(&path, source),
             other => other,
         })?;
         if entries.iter().any(|(other, _)| other == key) {
-            let reason = format!("several files define {key:?} (they differ only in extension); keep one");
-            return Err(SourceError::Manifest { path: file, reason });
+            return Err(SourceError::DuplicateKey { path: file, key: key.to_owned() });
         }
         entries.push((key.to_owned(), text));
     }
@@ -114,7 +129,7 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
 
 fn read(path: &Path) -> Result<String, SourceError> {
     let fix = "--config-file must be a readable ConfigMap manifest";
-    let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error, fix };
+    let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source, fix };
     let size = fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_BYTES {
         return Err(SourceError::TooLarge { path: path.to_owned(), size });
@@ -124,7 +139,7 @@ fn read(path: &Path) -> Result<String, SourceError> {
 
 fn manifest(path: &Path) -> Result<Entries, SourceError> {
     let text = read(path)?;
-    let wrong = |reason: String| SourceError::Manifest { path: path.to_owned(), reason };
-    let value = engine::yaml::value(&text).map_err(|error| wrong(error.to_string()))?;
-    entries(&value).map_err(wrong)
+    let value =
+        engine::yaml::value(&text).map_err(|source| SourceError::Syntax { path: path.to_owned(), source })?;
+    entries(&value).map_err(|source| SourceError::Manifest { path: path.to_owned(), source })
 }

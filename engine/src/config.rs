@@ -6,21 +6,23 @@
 
 mod compile;
 pub mod config_map;
+pub mod document;
 pub mod finding;
 pub mod lint;
+mod load;
 pub mod pools;
 pub mod region;
-pub mod schema;
+mod schema;
 
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::json_path::JsonPath;
 use crate::kube::hook_chain::Chain;
 use crate::patch::Fragment;
 use finding::{Finding, Severity};
 use pools::PoolRule;
-use region::Region;
 
 /// The runtimes that come first whenever they are asked for, in this order: others may rely on them.
 pub const FIRST_RUNTIMES: [&str; 2] = ["agent-runtime", "csi"];
@@ -88,8 +90,6 @@ pub struct Item {
     pub json: Fragment,
     /// Its normal form.
     pub normal: Option<Value>,
-    /// The JSON path in the runtime's value.
-    pub at: String,
 }
 
 /// A lifecycle hook.
@@ -101,8 +101,6 @@ pub struct Hook {
     pub normal: Option<Value>,
     /// The command of an exec hook, and how to run it beside the pod's.
     pub exec: Option<(Vec<String>, Chain)>,
-    /// The JSON path in the runtime's value.
-    pub at: String,
 }
 
 /// A container to add.
@@ -136,8 +134,8 @@ pub struct Volume {
 pub struct BorrowedVolume {
     /// The volume's name.
     pub volume: String,
-    /// The JSON path of the mount.
-    pub at: String,
+    /// The place of the mount in the runtime.
+    pub at: JsonPath,
     /// The mount is in a privileged container, which must not mount what the pod brought.
     pub privileged: bool,
 }
@@ -165,18 +163,6 @@ impl fmt::Display for Rejected {
 impl std::error::Error for Rejected {}
 
 impl Config {
-    /// Parses, checks and compiles the `entries`: the keys of the ConfigMap and their texts.
-    ///
-    /// All of it succeeds or nothing does. Warnings are kept with the configuration.
-    pub fn load(entries: &[(String, String)], region: Option<&Region>) -> Result<Self, Rejected> {
-        let checked = lint::check(entries, region);
-        if checked.findings.iter().any(|finding| finding.severity == Severity::Error) {
-            return Err(Rejected { findings: checked.findings });
-        }
-        let runtimes = checked.runtimes.iter().map(|(name, value)| compile::runtime(name, value)).collect();
-        Ok(Self { runtimes, pools: checked.pools, warnings: checked.findings })
-    }
-
     /// The runtimes, in the order of their keys.
     pub fn runtimes(&self) -> &[Runtime] {
         &self.runtimes
@@ -196,18 +182,6 @@ impl Config {
     pub fn warnings(&self) -> &[Finding] {
         &self.warnings
     }
-}
-
-/// Why a runtime, given as its JSON, is privileged; empty when it is not.
-pub fn why_privileged(value: &Value) -> Vec<String> {
-    compile::why_privileged(value)
-}
-
-/// The revision of a runtime, given as its JSON.
-pub fn revision(value: &Value) -> String {
-    let mut digest = compile::digest(value);
-    digest.truncate(REVISION_DIGITS);
-    digest
 }
 
 /// So many digits of a digest are shown.

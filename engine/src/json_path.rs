@@ -2,6 +2,7 @@
 //!
 //! A [`JsonPath`] is kept as its steps and written only for people: nothing ever reads the written form back.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -85,6 +86,30 @@ impl JsonPath {
         })
     }
 
+    /// This place or, where `document` has none, the nearest place above that it has.
+    pub fn nearest_in(&self, document: &Value) -> Self {
+        let mut value = document;
+        let inside = self.0.iter().take_while(|step| {
+            let next = match step {
+                Step::Field(name) => value.as_object().and_then(|fields| fields.get(&**name)),
+                Step::Index(index) => value.as_array().and_then(|items| items.get(*index)),
+            };
+            next.inspect(|next| value = next).is_some()
+        });
+        Self(inside.cloned().collect())
+    }
+
+    /// The written form as Kubernetes has it in `causes`: `data.csi`.
+    pub fn field_path(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| match self.0.split_first() {
+            Some((Step::Field(name), steps)) => {
+                f.write_str(name)?;
+                steps.iter().try_for_each(|step| write!(f, "{step}"))
+            }
+            _ => write!(f, "{}", self.below_root()),
+        })
+    }
+
     /// The written form without the leading `$`, to be put behind the name of the document.
     pub fn below_root(&self) -> impl fmt::Display {
         fmt::from_fn(|f| self.0.iter().try_for_each(|step| write!(f, "{step}")))
@@ -143,6 +168,15 @@ pub fn walk<'v, B>(
     }
 }
 
+/// As [`walk`], from the root to the end.
+pub fn walk_all<'v>(value: &'v Value, visit: &mut impl FnMut(&JsonPath, &'v Value)) {
+    let mut visit = |path: &JsonPath, value: &'v Value| {
+        visit(path, value);
+        ControlFlow::<Infallible>::Continue(())
+    };
+    let ControlFlow::Continue(()) = walk(value, &mut JsonPath::root(), &mut visit);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +189,7 @@ mod tests {
         assert_eq!(path.field("a.b/c").to_string(), "$.csiSidecar[0].my-key_1[\"a.b/c\"]");
         assert_eq!(JsonPath::root().field("").below_root().to_string(), "[\"\"]");
         assert_eq!(JsonPath::root().to_string(), "$");
+        assert_eq!(path.field_path().to_string(), "csiSidecar[0].my-key_1");
         assert_eq!(json!(path), json!("$.csiSidecar[0].my-key_1"));
     }
 
@@ -165,6 +200,8 @@ mod tests {
         assert_eq!(path.parent(), Some(JsonPath::root().field("a")));
         assert_eq!(JsonPath::root().parent(), None);
         let mut document = json!({"a": [1, 2]});
+        assert_eq!(path.nearest_in(&document), path);
+        assert_eq!(path.field("b").index(0).nearest_in(&document), path);
         assert_eq!(path.find_mut(&mut document), Some(&mut json!(2)));
         assert_eq!(path.field("b").find_mut(&mut document), None);
     }
@@ -173,13 +210,8 @@ mod tests {
     fn a_walk_meets_every_value_in_the_order_of_the_text() {
         let document = json!({"b": [true, {"x.y": null}], "a": 1});
         let mut met = Vec::new();
-        let mut path = JsonPath::root();
-        let end = walk(&document, &mut path, &mut |path, _| {
-            met.push(path.to_string());
-            ControlFlow::<()>::Continue(())
-        });
+        walk_all(&document, &mut |path, _| met.push(path.to_string()));
         assert_eq!(met, ["$", "$.b", "$.b[0]", "$.b[1]", "$.b[1][\"x.y\"]", "$.a"]);
-        assert_eq!((end, path), (ControlFlow::Continue(()), JsonPath::root()));
     }
 
     #[test]

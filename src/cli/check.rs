@@ -17,10 +17,11 @@ use super::{FAILED, Failure, NEGATIVE};
 use crate::cluster::Access;
 use crate::cluster::connect::Surroundings;
 use crate::source::Source;
+use engine::config::Config;
 use engine::config::config_map::{ConfigMapName, Entries};
+use engine::config::document::RuntimeDoc;
 use engine::config::finding::{Code, Finding, Severity};
 use engine::config::lint::{Checked, check};
-use engine::config::{Config, revision, why_privileged};
 use engine::runtimes::PrivilegedRules;
 
 #[derive(Debug, Args)]
@@ -201,12 +202,13 @@ fn baseline(against: Option<&str>) -> Result<Chosen, Failure> {
 
 fn runtimes(checked: &Checked, rules: &PrivilegedRules) -> Vec<RuntimeReport> {
     let report = |(name, value): &(String, serde_json::Value)| {
-        let privileged = why_privileged(value);
+        let doc = RuntimeDoc::new(value);
+        let privileged: Vec<String> = doc.privileges().iter().map(ToString::to_string).collect();
         let without_region =
             checked.findings.iter().any(|finding| finding.code == Code::NoRegion && finding.runtime == *name);
         RuntimeReport {
             name: name.clone(),
-            revision: (!without_region).then(|| revision(value)),
+            revision: (!without_region).then(|| doc.revision()),
             allowed: (!privileged.is_empty()).then(|| rules.in_words()),
             restricted_by: if privileged.is_empty() { Vec::new() } else { rules.flags() },
             privileged,

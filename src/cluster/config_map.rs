@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::api::{self, ANSWER_TIMEOUT, ApiError, GONE, MalformedAnswer, Rule};
-use engine::config::config_map::{self, ConfigMapName, Entries};
+use engine::config::config_map::{self, ConfigMapName, Entries, InvalidConfigMap};
 
 /// How long one watch lasts.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,12 +36,12 @@ pub enum ConfigMapError {
         source: Box<ApiError>,
     },
     /// It contains something else.
-    #[error("ConfigMap {name}: {reason}")]
+    #[error("ConfigMap {name}: {source}")]
     Invalid {
         /// The ConfigMap.
         name: ConfigMapName,
         /// What is wrong with it and how to fix it.
-        reason: String,
+        source: InvalidConfigMap,
     },
 }
 
@@ -147,7 +147,7 @@ fn entries_of(name: &ConfigMapName, object: &mut Value) -> Result<Entries, Confi
     // The items of a list have no type of their own.
     object["apiVersion"] = "v1".into();
     object["kind"] = "ConfigMap".into();
-    config_map::entries(object).map_err(|reason| ConfigMapError::Invalid { name: name.clone(), reason })
+    config_map::entries(object).map_err(|source| ConfigMapError::Invalid { name: name.clone(), source })
 }
 
 /// A list, as far as it is read.

@@ -209,7 +209,8 @@ impl Store {
 }
 
 fn log(finding: &Finding) {
-    let Finding { code, severity, runtime, path, message } = finding;
+    let Finding { code, severity, runtime, path: _, message } = finding;
+    let path = finding.place();
     match severity {
         Severity::Error => tracing::error!(%code, runtime, path, "{message}"),
         Severity::Warning => tracing::warn!(%code, runtime, path, "{message}"),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod api;
+mod api_types;
 mod config_map;
 mod lookups;
 mod region;

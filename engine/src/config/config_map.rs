@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::schema::field_path;
+use crate::json_path::JsonPath;
 use crate::kube::names::{is_dns_label, is_dns_subdomain};
 
 /// The keys of a configuration and their texts, in the order of the keys.
@@ -26,13 +26,19 @@ impl Default for ConfigMapName {
     }
 }
 
+/// A text that is not the name of a ConfigMap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write NAMESPACE/NAME, such as {}", ConfigMapName::default())]
+pub struct InvalidConfigMapName;
+
 impl FromStr for ConfigMapName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    type Err = InvalidConfigMapName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidConfigMapName> {
         let (namespace, name) = text
             .split_once('/')
             .filter(|(namespace, name)| is_dns_label(namespace) && is_dns_subdomain(name))
-            .ok_or_else(|| format!("write NAMESPACE/NAME, such as {}", Self::default()))?;
+            .ok_or(InvalidConfigMapName)?;
         Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
     }
 }
@@ -43,22 +49,66 @@ impl fmt::Display for ConfigMapName {
     }
 }
 
-/// The entries of a ConfigMap object, or why it has none.
-pub fn entries(config_map: &Value) -> Result<Entries, String> {
+/// An object from which no configuration can be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConfigMap {
+    /// It is of another kind or version.
+    #[error("not a ConfigMap (kind is {kind:?}); expected apiVersion v1, kind ConfigMap")]
+    NotAConfigMap {
+        /// Its kind; empty if it has none.
+        kind: String,
+    },
+    /// It has `binaryData`.
+    #[error("{}: {BINARY_DATA}", Self::binary_data())]
+    BinaryData,
+    /// A value of `data` is not a text.
+    #[error("{key}: {NOT_TEXT}")]
+    NotText {
+        /// The place of the value.
+        key: JsonPath,
+    },
+}
+
+const BINARY_DATA: &str = "runtimes must be text; move them to data";
+const NOT_TEXT: &str = "must be a string containing JSON or YAML; add | after the key";
+
+impl InvalidConfigMap {
+    /// The place in the object that is at fault.
+    pub fn path(&self) -> JsonPath {
+        match self {
+            Self::NotAConfigMap { .. } => JsonPath::root().field("data"),
+            Self::BinaryData => Self::binary_data(),
+            Self::NotText { key } => key.clone(),
+        }
+    }
+
+    /// What is wrong there, without the place.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::NotAConfigMap { .. } => self.to_string(),
+            Self::BinaryData => BINARY_DATA.to_owned(),
+            Self::NotText { .. } => NOT_TEXT.to_owned(),
+        }
+    }
+
+    fn binary_data() -> JsonPath {
+        JsonPath::root().field("binaryData")
+    }
+}
+
+/// The entries of a ConfigMap object.
+pub fn entries(config_map: &Value) -> Result<Entries, InvalidConfigMap> {
     let kind = config_map["kind"].as_str().unwrap_or_default();
     if kind != "ConfigMap" || config_map["apiVersion"] != "v1" {
-        return Err(format!("not a ConfigMap (kind is {kind:?}); expected apiVersion v1, kind ConfigMap"));
+        return Err(InvalidConfigMap::NotAConfigMap { kind: kind.to_owned() });
     }
     if config_map["binaryData"].as_object().is_some_and(|data| !data.is_empty()) {
-        return Err("$.binaryData: runtimes must be text; move them to data".to_owned());
+        return Err(InvalidConfigMap::BinaryData);
     }
     let mut entries = Entries::new();
     for (key, text) in config_map["data"].as_object().into_iter().flatten() {
         let Value::String(text) = text else {
-            return Err(format!(
-                "{}: must be a string containing JSON or YAML; add | after the key",
-                field_path("$.data", key)
-            ));
+            return Err(InvalidConfigMap::NotText { key: JsonPath::root().field("data").field(key) });
         };
         entries.push((key.clone(), text.clone()));
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::json_path::JsonPath;
 use crate::text::printable;
 
 /// How bad a finding is.
@@ -132,34 +133,56 @@ pub struct Finding {
     pub severity: Severity,
     /// The key of the configuration; empty for the configuration as a whole.
     pub runtime: String,
-    /// The JSON path inside the key's value, from `$`.
-    pub path: String,
+    /// The place inside the key's value; `None` for the key as a whole.
+    pub path: Option<JsonPath>,
     /// What is wrong and how to fix it, in one line.
     pub message: String,
 }
 
 impl Finding {
-    /// A finding of the code's usual severity.
-    pub fn new(code: Code, runtime: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: code.severity(),
-            runtime: runtime.to_owned(),
-            path: path.into(),
-            message: message.into(),
-        }
+    /// A finding at a place, of the code's usual severity.
+    pub(super) fn new(code: Code, runtime: &str, path: JsonPath, message: impl Into<String>) -> Self {
+        Self { path: Some(path), ..Self::about_key(code, runtime, message) }
+    }
+
+    /// A finding about a key as a whole, or about the whole configuration if there is no key.
+    pub(super) fn about_key(code: Code, runtime: &str, message: impl Into<String>) -> Self {
+        let (runtime, message) = (runtime.to_owned(), message.into());
+        Self { code, severity: code.severity(), runtime, path: None, message }
+    }
+
+    /// The place as it is printed; empty for the key as a whole.
+    pub fn place(&self) -> String {
+        self.path.as_ref().map(ToString::to_string).unwrap_or_default()
     }
 }
 
 /// One line, whatever the configuration's own words in it are.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in [&self.runtime, &self.path] {
-            if !place.is_empty() {
-                write!(f, "{}: ", printable(place))?;
-            }
+        if !self.runtime.is_empty() {
+            write!(f, "{}: ", printable(&self.runtime))?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, "{}: ", printable(&path.to_string()))?;
         }
         f.write_str(&printable(&self.message))
+    }
+}
+
+/// Collects what is found in the value of one key.
+pub(super) struct Findings<'f> {
+    key: &'f str,
+    found: &'f mut Vec<Finding>,
+}
+
+impl<'f> Findings<'f> {
+    pub(super) fn new(key: &'f str, found: &'f mut Vec<Finding>) -> Self {
+        Self { key, found }
+    }
+
+    pub(super) fn add(&mut self, code: Code, path: JsonPath, message: impl Into<String>) {
+        self.found.push(Finding::new(code, self.key, path, message));
     }
 }
 
@@ -169,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line_whatever_it_is_about() {
-        let finding = Finding::new(Code::BadKey, "a\r\n", "$[\"\u{1b}[31m\"]", "is\nno name");
+        let finding =
+            Finding::new(Code::BadKey, "a\r\n", JsonPath::root().field("\u{1b}[31m"), "is\nno name");
         assert_eq!(finding.to_string(), "a??: $[\"?[31m\"]: is?no name");
     }
 }

@@ -3,26 +3,26 @@
 //! The same findings stop a load, are printed offline and refuse a broken edit at admission. Checking works on
 //! the JSON itself and reports every problem with the runtime's key and the JSON path.
 
-mod across;
 mod container;
+mod cross_runtime;
 mod order;
 mod risks;
-mod size;
+pub(super) mod size;
+mod volume;
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::compile::CONTAINER_LISTS;
-use super::finding::{Code, Finding};
+use super::document::{Located, RuntimeDoc};
+use super::finding::{Code, Finding, Findings};
 use super::pools::{self, PoolRule};
-use super::region::{PLACEHOLDER, Region, substitute};
+use super::region::Region;
 use super::schema::{self, Problem};
-use super::{POOLS_KEY, RESERVED_NAMES};
+use super::{POOLS_KEY, load};
+use crate::json_path::JsonPath;
 use crate::kube::names;
-use crate::kube::normalize::{Kind, normal};
-use k8s_openapi::api::core::v1 as api;
+use crate::kube::quantity::InvalidQuantity;
 
 /// The outcome of a check.
 #[derive(Debug, Default)]
@@ -35,272 +35,114 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-/// The fields of a runtime, for the typed check alone; the JSON is what gets used.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "the fields say what is allowed; nobody reads them")]
-struct RuntimeModel {
-    main_container: Option<api::Container>,
-    csi_sidecar: Option<Vec<api::Container>>,
-    init_containers: Option<Vec<api::Container>>,
-    containers: Option<Vec<api::Container>>,
-    volume: Option<Vec<api::Volume>>,
-    labels: Option<std::collections::BTreeMap<String, String>>,
-    annotations: Option<std::collections::BTreeMap<String, String>>,
-}
-
 /// Reads and checks the `entries`: the keys of the ConfigMap and their texts.
 pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
-    let mut checked = Checked::default();
-    let mut left = size::MOST;
-    for (key, text) in entries.iter().filter(|(key, _)| key != POOLS_KEY) {
-        if let Some(reason) = bad_key(key) {
-            checked.findings.push(Finding::new(Code::BadKey, key, "", reason));
-            continue;
-        }
-        match read(text, &mut left) {
-            Ok(value) => checked.runtimes.push((key.clone(), value)),
-            Err(reason) => checked.findings.push(Finding::new(Code::Syntax, key, "$", reason)),
-        }
-    }
-    if checked.runtimes.is_empty() && checked.findings.is_empty() {
-        checked.findings.push(Finding::new(
-            Code::NoRuntime,
-            "",
-            "",
-            "the configuration defines no runtime; add at least one key, such as agent-runtime or csi",
-        ));
-    }
-    let volumes: HashSet<String> =
-        checked.runtimes.iter().flat_map(|(_, value)| volume_names(value)).collect();
-    for (key, value) in &mut checked.runtimes {
-        let mut check = Check { runtime: key, findings: &mut checked.findings };
-        check.region(value, region);
-        check.model(value);
+    let mut found = Vec::new();
+    let documents = load::read(entries, region, &mut found);
+    let runtimes: Vec<(&str, RuntimeDoc<'_>)> =
+        documents.runtimes.iter().map(|(key, value)| (key.as_str(), RuntimeDoc::new(value))).collect();
+    let volumes: HashSet<&str> =
+        runtimes.iter().flat_map(|(_, doc)| doc.volumes()).filter_map(|volume| volume.text("name")).collect();
+    for (key, value) in &documents.runtimes {
+        let findings = &mut Findings::new(key, &mut found);
+        model(value, findings);
         if value.is_object() {
-            check.runtime(value, &volumes);
-            check.risks(value, region);
+            runtime(RuntimeDoc::new(value), &volumes, findings);
+            risks::check(key, RuntimeDoc::new(value), region, findings);
         }
     }
-    let pools = entries.iter().find(|(key, _)| key == POOLS_KEY);
-    let pools =
-        pools.map(|(_, text)| checked.pool_rules(text, entries, region, &mut left)).unwrap_or_default();
-    across::check(&mut checked);
-    order::sort(&mut checked, &pools);
-    checked
-}
-
-impl Checked {
-    /// Reads the pool rules; returns the value that they were read from.
-    fn pool_rules(
-        &mut self,
-        text: &str,
-        entries: &[(String, String)],
-        region: Option<&Region>,
-        left: &mut usize,
-    ) -> Value {
-        let mut check = Check { runtime: POOLS_KEY, findings: &mut self.findings };
-        let mut value = match read(text, left) {
-            Ok(value) => value,
-            Err(reason) => {
-                check.found(Code::Syntax, "$", reason);
-                return Value::Null;
-            }
-        };
-        check.region(&mut value, region);
+    let pools = documents.pools.as_ref().map(|value| {
         // A runtime that is there and broken has its own findings.
         let keys = entries.iter().map(|(key, _)| key.as_str());
-        let known: Vec<&str> = keys.filter(|key| bad_key(key).is_none()).collect();
-        self.pools = pools::read(&value, &known, &mut |code, path, message| check.found(code, path, message));
-        value
-    }
+        let known: Vec<&str> = keys.filter(|key| load::check_key(key).is_ok()).collect();
+        pools::read(value, &known, &mut Findings::new(POOLS_KEY, &mut found))
+    });
+    cross_runtime::check(&runtimes, &mut found);
+    order::sort(&mut found, &documents);
+    Checked { runtimes: documents.runtimes, pools: pools.unwrap_or_default(), findings: found }
 }
 
-/// The value of a key, or why there is none; `left` is what it may still weigh.
-fn read(text: &str, left: &mut usize) -> Result<Value, String> {
-    let value = crate::yaml::value(text).map_err(|error| error.to_string())?;
-    match size::spend(&value, left) {
-        true => Ok(value),
-        false => Err("is too large once aliases are expanded; use fewer aliases or shorter names".to_owned()),
-    }
-}
-
-fn bad_key(key: &str) -> Option<String> {
-    if RESERVED_NAMES.contains(&key) {
-        return Some("is reserved and cannot name a runtime; rename the key".to_owned());
-    }
-    // What a ConfigMap key may hold, less what could not be written in a list of names.
-    let fits = !key.is_empty() && key.len() <= 253;
-    let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    (!fits || !plain).then(|| "is not a valid runtime name; use letters, digits, '-', '_' and '.'".to_owned())
-}
-
-fn volume_names(value: &Value) -> impl Iterator<Item = String> + '_ {
-    list(value, "volume").iter().filter_map(|volume| volume["name"].as_str().map(str::to_owned))
-}
-
-/// The items of a list; none where there is no list.
-pub(super) fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
-    value[field].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// The check of one runtime.
-struct Check<'c> {
-    runtime: &'c str,
-    findings: &'c mut Vec<Finding>,
-}
-
-impl Check<'_> {
-    fn found(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
-        self.findings.push(Finding::new(code, self.runtime, path, message));
-    }
-
-    fn region(&mut self, value: &mut Value, region: Option<&Region>) {
-        let missing = substitute(value, region);
-        if missing.is_empty() {
-            return;
-        }
-        for path in missing {
-            let message =
-                format!("contains {PLACEHOLDER}, but no region is set; set --region-id or REGION_ID");
-            self.found(Code::NoRegion, path, message);
-        }
-        // What else is wrong shows with any region in its place.
-        substitute(value, Some(&Region::stand_in()));
-    }
-
-    /// Fields and types, against the API's own model.
-    fn model(&mut self, value: &Value) {
-        for problem in schema::check::<RuntimeModel>(value) {
-            match problem {
-                Problem::WrongType { path, expected } => {
-                    self.found(Code::WrongType, path, format!("must be {}", plain_type(&expected)));
-                }
-                Problem::InvalidQuantity { path } => {
-                    self.found(
-                        Code::InvalidQuantity,
-                        path,
-                        crate::kube::quantity::InvalidQuantity.to_string(),
-                    );
-                }
-                Problem::UnknownField { path, object, similar } => {
-                    let (parent, field) = schema::parent_and_field(&path);
-                    if let Some(what) = container::main_object(parent) {
-                        let message = match similar.filter(|similar| what.has(similar)) {
-                            Some(similar) => {
-                                format!("unknown field {field:?}; did you mean {similar:?}?")
-                            }
-                            None => format!("unknown field {field:?}; {}", what.holds()),
-                        };
-                        self.found(Code::UnknownField, path, message);
-                        continue;
-                    }
-                    match (object, similar) {
-                        (_, Some(similar)) => {
-                            let message = format!("unknown field {field:?}; did you mean {similar:?}?");
-                            self.found(Code::UnknownField, path, message);
-                        }
-                        ("RuntimeModel", None) => {
-                            let message = format!(
-                                "unknown field {field:?}; a runtime has mainContainer, csiSidecar, initContainers, \
-                                 containers, volume, labels and annotations"
-                            );
-                            self.found(Code::UnknownField, path, message);
-                        }
-                        (object, None) => {
-                            let message =
-                                format!("unknown field {field:?} in {object}; passed through as written");
-                            self.found(Code::NewField, path, message);
-                        }
-                    }
-                }
+/// Fields and types, against those that Kubernetes has.
+fn model(value: &Value, findings: &mut Findings<'_>) {
+    schema::check(value, &schema::RUNTIME, &mut |path, problem| {
+        let (code, message) = match problem {
+            Problem::WrongType { expected } => (Code::WrongType, format!("must be {expected}")),
+            Problem::MisspeltField { field, similar } => {
+                (Code::UnknownField, format!("unknown field {field:?}; did you mean {similar:?}?"))
             }
-        }
-    }
-
-    fn runtime(&mut self, value: &Value, volumes: &HashSet<String>) {
-        self.main_container(&value["mainContainer"], volumes);
-        let mut names = HashSet::new();
-        for list_name in CONTAINER_LISTS {
-            for (index, container) in list(value, list_name).iter().enumerate() {
-                let path = format!("$.{list_name}[{index}]");
-                self.container(container, &path, volumes);
-                self.unique(&mut names, container["name"].as_str(), &format!("{path}.name"), "container");
+            Problem::UnknownField { field, fields } => {
+                (Code::UnknownField, format!("unknown field {field:?}; {fields}"))
             }
-        }
-        let mut names = HashSet::new();
-        for (index, volume) in list(value, "volume").iter().enumerate() {
-            let path = format!("$.volume[{index}]");
-            self.volume(volume, &path);
-            self.unique(&mut names, volume["name"].as_str(), &format!("{path}.name"), "volume");
-        }
-        for (field, kind) in
-            [("labels", names::check_label as fn(&str, &str) -> _), ("annotations", names::check_annotation)]
-        {
-            for (key, text) in value[field].as_object().into_iter().flatten() {
-                if let Err(reason) = kind(key, text.as_str().unwrap_or_default()) {
-                    self.found(Code::InvalidName, schema::field_path(&format!("$.{field}"), key), reason);
-                }
+            Problem::NewField { field, object } => {
+                (Code::NewField, format!("unknown field {field:?} in {object}; passed through as written"))
             }
-        }
-    }
-
-    fn unique<'v>(&mut self, seen: &mut HashSet<&'v str>, name: Option<&'v str>, path: &str, what: &str) {
-        if let Some(name) = name.filter(|name| !name.is_empty())
-            && !seen.insert(name)
-        {
-            self.found(
-                Code::Duplicate,
-                path,
-                format!("{what} {name:?} is defined twice; remove or rename one"),
-            );
-        }
-    }
-
-    fn volume(&mut self, volume: &Value, path: &str) {
-        self.name(&volume["name"], &format!("{path}.name"), names::is_dns_label);
-        let sources: Vec<&str> = volume
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(field, value)| *field != "name" && !value.is_null())
-            .map(|(field, _)| field.as_str())
-            .collect();
-        if sources.len() > 1 {
-            let message =
-                format!("has several sources ({}); a volume may have only one", sources.join(" and "));
-            self.found(Code::VolumeSources, path, message);
-        }
-    }
-
-    fn name(&mut self, name: &Value, path: &str, valid: fn(&str) -> bool) {
-        match name {
-            Value::Null => self.found(Code::MissingField, path, "is missing"),
-            Value::String(name) if name.is_empty() => self.found(Code::MissingField, path, "is empty"),
-            Value::String(name) if !valid(name) => {
-                let message = format!(
-                    "{name:?} is not a valid name; use at most 63 lowercase letters, digits and hyphens (not at the ends)"
-                );
-                self.found(Code::InvalidName, path, message);
+            Problem::UnsupportedField { fields } => {
+                (Code::UnsupportedField, format!("is not injected and would be ignored; {fields}. Remove it"))
             }
-            _ => {}
+            Problem::InvalidQuantity => (Code::InvalidQuantity, InvalidQuantity.to_string()),
+        };
+        findings.add(code, path.clone(), message);
+    });
+}
+
+/// What the API server would refuse in a pod.
+fn runtime(doc: RuntimeDoc<'_>, volumes: &HashSet<&str>, findings: &mut Findings<'_>) {
+    container::check_main(&doc.main(), volumes, findings);
+    let mut seen = HashSet::new();
+    for (_, container) in doc.containers() {
+        container::check(&container, volumes, findings);
+        unique(&mut seen, &container, "container", findings);
+    }
+    let mut seen = HashSet::new();
+    for volume in doc.volumes() {
+        volume::check(&volume, findings);
+        unique(&mut seen, &volume, "volume", findings);
+    }
+    for (key, at) in doc.metadata("labels") {
+        if let Err(wrong) = names::check_label(key, at.value.as_str().unwrap_or_default()) {
+            findings.add(Code::InvalidName, at.path, wrong.to_string());
+        }
+    }
+    for (key, at) in doc.metadata("annotations") {
+        if let Err(wrong) = names::check_annotation(key) {
+            findings.add(Code::InvalidName, at.path, wrong.to_string());
         }
     }
 }
 
-/// A type in the words of JSON rather than of Rust.
-fn plain_type(expected: &str) -> String {
-    match expected {
-        "a string" | "a boolean" | "a list" | "an object" => expected.to_owned(),
-        "i32" | "i64" | "u32" | "u64" | "an integer" => "a whole number".to_owned(),
-        expected if expected.starts_with("a ") || expected.starts_with("an ") => expected.to_owned(),
-        expected => format!("of type {expected}"),
+/// An item whose name an earlier one has.
+fn unique<'v>(
+    seen: &mut HashSet<&'v str>,
+    item: &Located<'v>,
+    what: &'static str,
+    findings: &mut Findings<'_>,
+) {
+    if let Some(name) = item.text("name").filter(|name| !name.is_empty())
+        && !seen.insert(name)
+    {
+        let message = format!("{what} {name:?} is defined twice; remove or rename one");
+        findings.add(Code::Duplicate, item.path.field("name"), message);
     }
 }
 
-/// Whether a value says anything.
-fn is_set(value: &Value) -> bool {
-    normal(Kind::Plain, value).is_some()
+/// The name of a container or volume.
+fn name(item: &Located<'_>, findings: &mut Findings<'_>) {
+    let path = || item.path.field("name");
+    match &item.value["name"] {
+        Value::Null => findings.add(Code::MissingField, path(), "is missing"),
+        Value::String(name) if name.is_empty() => findings.add(Code::MissingField, path(), "is empty"),
+        Value::String(name) => valid_name(name, path(), findings),
+        _ => {}
+    }
+}
+
+fn valid_name(name: &str, path: JsonPath, findings: &mut Findings<'_>) {
+    if !names::is_dns_label(name) {
+        let message = format!(
+            "{name:?} is not a valid name; use at most 63 lowercase letters, digits and hyphens (not at the ends)"
+        );
+        findings.add(Code::InvalidName, path, message);
+    }
 }
 
 #[cfg(test)]
@@ -310,7 +152,8 @@ mod tests {
 
     fn findings(runtime: &str) -> Vec<(Code, Severity, String)> {
         let checked = check(&[("tools".to_owned(), runtime.to_owned())], None);
-        checked.findings.into_iter().map(|found| (found.code, found.severity, found.path)).collect()
+        let found = checked.findings.into_iter();
+        found.map(|found| (found.code, found.severity, found.path.unwrap().to_string())).collect()
     }
 
     #[test]
@@ -333,5 +176,26 @@ mod tests {
                 (Code::UnknownField, Severity::Error, at("volumeMount"))
             ]
         );
+    }
+
+    #[test]
+    fn a_field_of_the_main_container_that_is_not_supported_is_reported_once() {
+        let found = findings("mainContainer: {image: 'i:1', imag: x, env: null, command: []}");
+        assert_eq!(
+            found,
+            [
+                (Code::UnsupportedField, Severity::Error, "$.mainContainer.image".to_owned()),
+                (Code::UnknownField, Severity::Error, "$.mainContainer.imag".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_volume_may_be_named_after_the_region() {
+        let found = findings(
+            "{mainContainer: {volumeMounts: [{name: 'v-<region-id>', mountPath: /v}]}, \
+             volume: [{name: 'v-<region-id>', emptyDir: {}}]}",
+        );
+        assert!(found.iter().all(|(code, _, _)| *code == Code::NoRegion), "{found:?}");
     }
 }

@@ -18,14 +18,15 @@
 
 use serde_json::Value;
 
-use super::finding::Code;
-use super::schema::field_path;
+use super::document::Located;
+use super::finding::{Code, Findings};
+use crate::json_path::JsonPath;
 use crate::pattern::Pattern;
 use crate::systems::agent_sandbox::name_hash;
 use crate::text::listed;
 
 /// So many runtimes a message lists: each wrong rule has the list.
-const SHOWN: usize = 20;
+const MAX_LISTED_RUNTIMES: usize = 20;
 
 /// A system whose pools can have rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +61,6 @@ pub struct PoolRule {
     pub runtimes: Vec<String>,
 }
 
-/// Where a problem is said: code, path from `$`, message.
-type Found<'f> = &'f mut dyn FnMut(Code, String, String);
-
 const FIELDS: &str = "a pool rule has system, pool, template, namespace and runtimes";
 
 impl Wanted {
@@ -75,31 +73,33 @@ impl Wanted {
     }
 }
 
-/// Reads the value of the key `pools`; `known` are the runtimes of the configuration. Only without a problem are the
+/// Reads the value of the key `pools`; `known` are the runtimes of the configuration. Only without an error are the
 /// rules whole.
-pub(super) fn read(value: &Value, known: &[&str], found: Found<'_>) -> Vec<PoolRule> {
-    let Some(rules) = value.as_array() else {
-        found(Code::WrongType, "$".to_owned(), "must be a list of pool rules".to_owned());
+pub(super) fn read(value: &Value, known: &[&str], findings: &mut Findings<'_>) -> Vec<PoolRule> {
+    if !value.is_array() {
+        findings.add(Code::WrongType, JsonPath::root(), "must be a list of pool rules");
         return Vec::new();
-    };
-    let read = |(index, rule)| Reader { path: format!("$[{index}]"), found: &mut *found }.rule(rule, known);
-    rules.iter().enumerate().filter_map(read).collect()
+    }
+    let rules = Located::root(value).list();
+    rules.filter_map(|at| Reader { at, known, findings }.rule()).collect()
 }
 
-struct Reader<'f> {
-    path: String,
-    found: Found<'f>,
+struct Reader<'r, 'f, 'k> {
+    at: Located<'r>,
+    known: &'r [&'r str],
+    findings: &'f mut Findings<'k>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_, '_> {
     fn found(&mut self, code: Code, field: &str, message: impl Into<String>) {
-        (self.found)(code, field_path(&self.path, field), message.into());
+        self.findings.add(code, self.at.path.field(field), message);
     }
 
-    fn rule(&mut self, rule: &Value, known: &[&str]) -> Option<PoolRule> {
+    fn rule(mut self) -> Option<PoolRule> {
+        let rule = self.at.value;
         let Some(fields) = rule.as_object() else {
-            let path = self.path.clone();
-            (self.found)(Code::WrongType, path, format!("must be an object; {FIELDS}"));
+            let message = format!("must be an object; {FIELDS}");
+            self.findings.add(Code::WrongType, self.at.path, message);
             return None;
         };
         for field in fields.keys() {
@@ -108,7 +108,7 @@ impl Reader<'_> {
             }
         }
         let system = self.system(&rule["system"]);
-        let runtimes = self.runtimes(&rule["runtimes"], known);
+        let runtimes = self.runtimes();
         let namespace = self.pattern(&rule["namespace"], "namespace");
         let pool = self.wanted(&rule["pool"], "pool", system);
         if system == Some(PoolSystem::OpenSandbox) && !rule["template"].is_null() {
@@ -176,10 +176,11 @@ impl Reader<'_> {
         }
     }
 
-    fn runtimes(&mut self, value: &Value, known: &[&str]) -> Option<Vec<String>> {
+    fn runtimes(&mut self) -> Option<Vec<String>> {
         let fix = "list runtimes, or [none]";
-        let Some(items) = value.as_array() else {
-            let (code, what) = match value {
+        let list = self.at.field("runtimes");
+        let Some(items) = list.value.as_array() else {
+            let (code, what) = match list.value {
                 Value::Null => (Code::MissingField, "is missing"),
                 _ => (Code::WrongType, "must be a list"),
             };
@@ -191,30 +192,24 @@ impl Reader<'_> {
             return None;
         }
         let mut names = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            let field = format!("runtimes[{index}]");
-            let problem = match item.as_str() {
-                None => Some((Code::WrongType, "must be a string".to_owned())),
+        for item in list.list() {
+            let (code, message) = match item.value.as_str() {
+                None => (Code::WrongType, "must be a string".to_owned()),
                 Some("none") if items.len() == 1 => return Some(Vec::new()),
                 Some("none") => {
-                    Some((Code::UnknownRuntime, "\"none\" cannot be combined with other names".to_owned()))
+                    (Code::UnknownRuntime, "\"none\" cannot be combined with other names".to_owned())
                 }
-                Some(name) if known.contains(&name) => {
+                Some(name) if self.known.contains(&name) => {
                     names.push(name.to_owned());
-                    None
+                    continue;
                 }
-                Some(name) => Some((
-                    Code::UnknownRuntime,
-                    format!(
-                        "runtime {name:?} is not configured; configured runtimes: {}",
-                        listed(known.iter(), SHOWN)
-                    ),
-                )),
+                Some(name) => {
+                    let known = listed(self.known.iter(), MAX_LISTED_RUNTIMES);
+                    let message = format!("runtime {name:?} is not configured; configured runtimes: {known}");
+                    (Code::UnknownRuntime, message)
+                }
             };
-            if let Some((code, message)) = problem {
-                let path = format!("{}.{field}", self.path);
-                (self.found)(code, path, message);
-            }
+            self.findings.add(code, item.path, message);
         }
         Some(names)
     }
@@ -223,15 +218,22 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::POOLS_KEY;
+    use crate::config::finding::Finding;
     use rstest::rstest;
     use serde_json::json;
 
+    fn read_with(rules: &Value, known: &[&str]) -> (Vec<PoolRule>, Vec<Finding>) {
+        let mut found = Vec::new();
+        let rules = read(rules, known, &mut Findings::new(POOLS_KEY, &mut found));
+        (rules, found)
+    }
+
     fn problems(rules: &Value) -> Vec<String> {
-        let mut problems = Vec::new();
-        read(rules, &["agent-runtime", "csi"], &mut |code, path, message| {
-            problems.push(format!("{code} {path}: {message}"));
-        });
-        problems
+        let (_, found) = read_with(rules, &["agent-runtime", "csi"]);
+        let line =
+            |found: &Finding| format!("{} {}: {}", found.code, found.path.as_ref().unwrap(), found.message);
+        found.iter().map(line).collect()
     }
 
     #[test]
@@ -240,7 +242,8 @@ mod tests {
             {"system": "agent-sandbox", "pool": "python-pool", "runtimes": ["csi"]},
             {"system": "opensandbox", "pool": "pool-*", "namespace": "open*", "runtimes": ["none"]},
         ]);
-        let read = read(&rules, &["csi"], &mut |code, path, message| panic!("{code} {path} {message}"));
+        let (read, found) = read_with(&rules, &["csi"]);
+        assert_eq!(found, []);
         assert_eq!(read[0].pool, Some(Wanted::Hash("ed572cc4".to_owned())));
         assert_eq!(read[1].pool, Some(Wanted::Name("pool-*".parse().unwrap())));
         assert!(read[1].runtimes.is_empty() && read[1].template.is_none());
@@ -251,10 +254,9 @@ mod tests {
         let names: Vec<String> = (0..10_000).map(|number| format!("runtime-{number}")).collect();
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         let rules = json!([{"system": "opensandbox", "runtimes": ["oss"]}]);
-        let mut said = Vec::new();
-        read(&rules, &known, &mut |_, _, message| said.push(message));
-        assert_eq!(said.len(), 1);
-        assert!(said[0].ends_with(", runtime-18, runtime-19 and 9980 more"), "{said:?}");
+        let (_, found) = read_with(&rules, &known);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].message.ends_with(", runtime-18, runtime-19 and 9980 more"), "{found:?}");
     }
 
     #[test]

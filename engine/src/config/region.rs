@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::json_path::{JsonPath, walk_all};
+use crate::kube::names::is_dns_label;
 /// The placeholder that is replaced in every string value of a configuration.
 pub const PLACEHOLDER: &str = "<region-id>";
 
@@ -35,9 +37,7 @@ impl std::str::FromStr for Region {
     type Err = InvalidRegion;
 
     fn from_str(text: &str) -> Result<Self, InvalidRegion> {
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let inner = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if inner && edge(text.chars().next()) && edge(text.chars().next_back()) && text.len() <= 63 {
+        if is_dns_label(text) {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidRegion(text.chars().take(64).collect()))
@@ -50,30 +50,23 @@ impl fmt::Display for Region {
     }
 }
 
-/// Replaces the placeholder in every string value (keys stay); with no region, returns where one is needed.
-pub fn substitute(value: &mut Value, region: Option<&Region>) -> Vec<String> {
-    let mut missing = Vec::new();
-    walk(value, region, "$", &mut missing);
-    missing
+/// The string values that hold the placeholder; keys never do.
+pub(super) fn placeholders(value: &Value) -> Vec<JsonPath> {
+    let mut places = Vec::new();
+    walk_all(value, &mut |path, value| {
+        if value.as_str().is_some_and(|text| text.contains(PLACEHOLDER)) {
+            places.push(path.clone());
+        }
+    });
+    places
 }
 
-fn walk(value: &mut Value, region: Option<&Region>, path: &str, missing: &mut Vec<String>) {
-    match value {
-        Value::String(text) if text.contains(PLACEHOLDER) => match region {
-            Some(region) => *text = text.replace(PLACEHOLDER, region.as_str()),
-            None => missing.push(path.to_owned()),
-        },
-        Value::Array(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                walk(item, region, &format!("{path}[{index}]"), missing);
-            }
+/// Replaces the placeholder at the `places` of `value`.
+pub(super) fn substitute(value: &mut Value, places: &[JsonPath], region: &Region) {
+    for place in places {
+        if let Some(Value::String(text)) = place.find_mut(value) {
+            *text = text.replace(PLACEHOLDER, region.as_str());
         }
-        Value::Object(fields) => {
-            for (field, item) in fields {
-                walk(item, region, &super::schema::field_path(path, field), missing);
-            }
-        }
-        _ => {}
     }
 }
 
@@ -95,8 +88,9 @@ mod tests {
     #[test]
     fn every_string_value_is_replaced_and_keys_are_not() {
         let mut value = json!({"a": ["x-<region-id>-<region-id>"], "<region-id>": 1});
-        assert_eq!(substitute(&mut value, None), ["$.a[0]"]);
-        assert!(substitute(&mut value, "cn".parse().ok().as_ref()).is_empty());
+        let places = placeholders(&value);
+        assert_eq!(places, [JsonPath::root().field("a").index(0)]);
+        substitute(&mut value, &places, &"cn".parse().unwrap());
         assert_eq!(value, json!({"a": ["x-cn-cn"], "<region-id>": 1}));
     }
 }

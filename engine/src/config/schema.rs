@@ -1,449 +1,288 @@
-//! Checks JSON against the typed model of the Kubernetes API without decoding into it for use.
+//! Checks JSON against the fields and types that Kubernetes has, without decoding it.
 //!
-//! The types of `k8s-openapi` say which fields an object has while they are being read; a reader in between
-//! listens. So unknown fields and wrong types are found with their paths, and the JSON itself is what gets
-//! emitted later: a newer Kubernetes' fields survive.
+//! The types are data: [`core_v1`] is generated from the API's own schema, and the runtime's fields stand beside it.
+//! One walk of a value and its type finds everything at once. The JSON itself is what gets emitted later, so a newer
+//! Kubernetes' fields survive.
 
-use std::fmt;
+#[rustfmt::skip]
+mod core_v1;
+mod runtime;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
-};
-use serde::forward_to_deserialize_any;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+pub(super) use self::runtime::RUNTIME;
+use crate::json_path::{JsonPath, Step};
+use crate::kube::normalize::{Kind, normal};
 use crate::kube::quantity::Quantity;
 
-/// Something in the JSON that the type does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// A value of the wrong type.
-    WrongType {
-        /// Where, from `$`.
-        path: String,
-        /// What was expected.
-        expected: String,
-    },
-    /// A field that the object does not have.
-    UnknownField {
-        /// Where, from `$`, the field included.
-        path: String,
-        /// The Rust name of the object's type.
-        object: &'static str,
-        /// A field of the object that looks like it.
-        similar: Option<&'static str>,
-    },
-    /// A text that is no quantity.
-    InvalidQuantity {
-        /// Where, from `$`.
-        path: String,
-    },
-}
-
-/// Checks `value` as a `T`; all problems are reported, in order of place as far as the type is read in order.
-pub fn check<T: DeserializeOwned>(value: &Value) -> Vec<Problem> {
-    let mut value = value.clone();
-    let mut wrong: Vec<Problem> = Vec::new();
-    // What stood in for the item that failed last, for lists of which the item type is not known yet.
-    let mut stand_ins = (String::new(), STAND_INS.iter());
-    loop {
-        let mut found = Vec::new();
-        let failure =
-            T::deserialize(Checked { value: &value, path: "$".to_owned(), found: &mut found }).err();
-        wrong.append(&mut found);
-        let Some(Failure { path: Some(path), message }) = failure else { return wrong };
-        if path != stand_ins.0 {
-            let expected =
-                message.rsplit_once("expected ").map_or(message.as_str(), |(_, expected)| expected);
-            wrong.retain(|problem| matches!(problem, Problem::WrongType { .. }));
-            wrong.push(Problem::WrongType { path: path.clone(), expected: expected.to_owned() });
-            stand_ins = (path, STAND_INS.iter());
-        } else {
-            wrong.retain(|problem| matches!(problem, Problem::WrongType { .. }));
-        }
-        // What was wrong is taken out and the rest is read again, so that one mistake hides no other.
-        if wrong.len() >= MOST_WRONG_TYPES || !replace(&mut value, &stand_ins.0, &mut stand_ins.1) {
-            return wrong;
-        }
-    }
-}
-
-/// Each costs another reading; beyond this many the rest can wait until these are mended.
-const MOST_WRONG_TYPES: usize = 100;
-
-/// Valid items for lists of texts, of objects and of numbers.
-const STAND_INS: &[fn() -> Value] =
-    &[|| Value::String(String::new()), || Value::Object(serde_json::Map::new()), || Value::from(0)];
-
-/// Takes the value at `path` out, or puts the next stand-in there; false when there is nothing to try.
-fn replace<'s>(
-    root: &mut Value,
-    path: &str,
-    stand_ins: &mut impl Iterator<Item = &'s fn() -> Value>,
-) -> bool {
-    let mut steps = steps(path);
-    let Some(last) = steps.pop() else { return false };
-    let mut at = root;
-    for step in steps {
-        let next = match (at, step) {
-            (Value::Object(fields), Step::Field(name)) => fields.get_mut(&name),
-            (Value::Array(items), Step::Index(index)) => items.get_mut(index),
-            _ => None,
-        };
-        let Some(next) = next else { return false };
-        at = next;
-    }
-    match (at, last) {
-        (Value::Object(fields), Step::Field(name)) => fields.shift_remove(&name).is_some(),
-        (Value::Array(items), Step::Index(index)) => match (items.get_mut(index), stand_ins.next()) {
-            (Some(item), Some(stand_in)) => {
-                *item = stand_in();
-                true
-            }
-            _ => false,
-        },
-        _ => false,
-    }
-}
-
-enum Step {
-    Field(String),
-    Index(usize),
-}
-
-fn steps(path: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut rest = path.strip_prefix('$').unwrap_or(path);
-    while !rest.is_empty() {
-        if let Some(quoted) = rest.strip_prefix("[\"") {
-            let Some((name, after)) = quoted.split_once("\"]") else { break };
-            steps.push(Step::Field(name.to_owned()));
-            rest = after;
-        } else if let Some(indexed) = rest.strip_prefix('[') {
-            let Some((index, after)) = indexed.split_once(']') else { break };
-            let Ok(index) = index.parse() else { break };
-            steps.push(Step::Index(index));
-            rest = after;
-        } else {
-            let named = rest.strip_prefix('.').unwrap_or(rest);
-            let end = named.find(['.', '[']).unwrap_or(named.len());
-            steps.push(Step::Field(named[..end].to_owned()));
-            rest = &named[end..];
-        }
-    }
-    steps
-}
-
-/// The path of a field inside the object at `path`.
-pub fn field_path(path: &str, field: &str) -> String {
-    let plain =
-        !field.is_empty() && field.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if plain { format!("{path}.{field}") } else { format!("{path}[\"{field}\"]") }
-}
-
-/// The path of an object and the name of its field, of the field's path.
-pub fn parent_and_field(path: &str) -> (&str, &str) {
-    if let Some((parent, field)) =
-        path.strip_suffix("\"]").and_then(|path| path.split_at_checked(path.rfind("[\"")?))
-    {
-        return (parent, &field[2..]);
-    }
-    path.rsplit_once('.').unwrap_or(("", path))
-}
-
-struct Checked<'v, 'f> {
-    value: &'v Value,
-    path: String,
-    found: &'f mut Vec<Problem>,
-}
-
-impl<'v, 'f> Checked<'v, 'f> {
-    fn failed(self, expected: &dyn serde::de::Expected) -> Failure {
-        Failure { path: Some(self.path), message: format!("expected {expected}") }
-    }
-
-    /// Hands a scalar to the type and remembers where it was if the type does not want it.
-    fn scalar<T>(self, read: impl FnOnce(&'v Value) -> Result<T, serde_json::Error>) -> Result<T, Failure> {
-        let Self { value, path, .. } = self;
-        read(value).map_err(|error| Failure { path: Some(path), message: error.to_string() })
-    }
-}
-
-/// A reading error; the innermost place that failed is kept.
+/// What a value must look like. Null stands for absence, except in lists and maps.
 #[derive(Debug)]
-struct Failure {
-    path: Option<String>,
-    message: String,
+pub(super) enum Shape {
+    /// Anything.
+    Any,
+    /// A string.
+    Text,
+    /// True or false.
+    Boolean,
+    /// A whole number of 32 bits.
+    Int32,
+    /// A whole number of 64 bits.
+    Int64,
+    /// A string or a whole number of 32 bits.
+    IntOrString,
+    /// A quantity, as a string or a number.
+    Quantity,
+    /// A point in time, as RFC 3339 writes it.
+    Time,
+    /// A list of values of one shape.
+    List(&'static Shape),
+    /// An object with keys of the author's choice.
+    Map(&'static Shape),
+    /// An object with known fields.
+    Object(&'static ObjectType),
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+/// The fields of a kind of object.
+#[derive(Debug)]
+pub(super) struct ObjectType {
+    /// The name of the type in the Kubernetes API.
+    name: &'static str,
+    fields: &'static [(&'static str, Shape)],
+    /// No other field is allowed, and this sentence lists those that are. Otherwise a field that is not known may be one
+    /// of a newer Kubernetes.
+    closed: Option<&'static str>,
+    /// The whole type where injection supports a part of it only.
+    part_of: Option<&'static ObjectType>,
+}
+
+/// A type of the Kubernetes API with all its fields.
+const fn object(name: &'static str, fields: &'static [(&'static str, Shape)]) -> ObjectType {
+    ObjectType { name, fields, closed: None, part_of: None }
+}
+
+impl ObjectType {
+    fn field(&self, name: &str) -> Option<&'static Shape> {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, shape)| shape)
+    }
+
+    /// The field that `unknown` is probably a misspelling of.
+    fn similar(&self, unknown: &str) -> Option<&'static str> {
+        let fields = self.part_of.unwrap_or(self).fields.iter().map(|(field, _)| *field);
+        similar(unknown, fields).filter(|similar| self.field(similar).is_some())
     }
 }
-impl std::error::Error for Failure {}
-impl serde::de::Error for Failure {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { path: None, message: message.to_string() }
-    }
+
+/// Something in the JSON that its type does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem<'v> {
+    /// A value of another type than the one expected.
+    WrongType { expected: &'static str },
+    /// A field that the object does not have, and that looks like one of its own.
+    MisspeltField { field: &'v str, similar: &'static str },
+    /// A field that the object does not have and may not have.
+    UnknownField { field: &'v str, fields: &'static str },
+    /// A field that a newer Kubernetes may know.
+    NewField { field: &'v str, object: &'static str },
+    /// A field that Kubernetes has and injection does not support.
+    UnsupportedField { fields: &'static str },
+    /// A text that is no quantity.
+    InvalidQuantity,
 }
 
-impl Failure {
-    fn at(mut self, path: &str) -> Self {
-        self.path.get_or_insert_with(|| path.to_owned());
-        self
-    }
+/// Reports each problem of the runtime `value` with its place.
+pub(super) fn check<'v>(
+    value: &'v Value,
+    shape: &'static Shape,
+    found: &mut dyn FnMut(&JsonPath, Problem<'v>),
+) {
+    Walk { path: JsonPath::root(), wrong_types: 0, found }.value(value, shape);
 }
 
-macro_rules! scalars {
-    ($($method:ident)+) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-            self.scalar(|value| value.$method(visitor))
-        })+
-    };
+/// So many values of the wrong type are reported; the others can wait until these are corrected.
+const MAX_WRONG_TYPES: usize = 100;
+
+struct Walk<'v, 'f> {
+    path: JsonPath,
+    wrong_types: usize,
+    found: &'f mut dyn FnMut(&JsonPath, Problem<'v>),
 }
 
-impl<'de, 'v, 'f> Deserializer<'de> for Checked<'v, 'f>
-where
-    'v: 'de,
-{
-    type Error = Failure;
-
-    scalars! {
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
-        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64 deserialize_char
-        deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_unit
-        deserialize_identifier
+impl<'v> Walk<'v, '_> {
+    fn found(&mut self, problem: Problem<'v>) {
+        (self.found)(&self.path, problem);
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        match self.value {
-            Value::Object(_) => self.deserialize_map(visitor),
-            Value::Array(_) => self.deserialize_seq(visitor),
-            _ => self.scalar(|value| value.deserialize_any(visitor)),
+    fn expected(&mut self, expected: &'static str) {
+        self.wrong_types += 1;
+        if self.wrong_types <= MAX_WRONG_TYPES {
+            self.found(Problem::WrongType { expected });
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    fn inside(&mut self, step: Step, value: &'v Value, shape: &'static Shape) {
+        self.path.push(step);
+        self.value(value, shape);
+        self.path.pop();
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
-        if name != "Quantity" {
-            return visitor.visit_newtype_struct(self);
+    fn value(&mut self, value: &'v Value, shape: &'static Shape) {
+        match (shape, value) {
+            (Shape::Any, _) | (Shape::Text | Shape::IntOrString, Value::String(_)) => {}
+            (Shape::Boolean, Value::Bool(_)) => {}
+            (Shape::Text, _) => self.expected("a string"),
+            (Shape::Boolean, _) => self.expected("a boolean"),
+            (Shape::Int32, value) if is_int32(value) => {}
+            (Shape::Int64, value) if value.is_i64() => {}
+            (Shape::Int32 | Shape::Int64, _) => self.expected("a whole number"),
+            (Shape::IntOrString, value) if is_int32(value) => {}
+            (Shape::IntOrString, _) => self.expected("a whole number or a string"),
+            (Shape::Quantity, Value::String(text)) => self.quantity(text),
+            (Shape::Quantity, Value::Number(number)) => self.quantity(&number.to_string()),
+            (Shape::Quantity, _) => self.expected("a quantity such as 500m or 1Gi"),
+            (Shape::Time, Value::String(text)) if is_time(text) => {}
+            (Shape::Time, _) => self.expected("a time such as 2025-01-31T12:00:00Z"),
+            (Shape::List(item), Value::Array(items)) => {
+                for (index, value) in items.iter().enumerate() {
+                    self.inside(Step::Index(index), value, item);
+                }
+            }
+            (Shape::List(_), _) => self.expected("a list"),
+            (Shape::Map(item), Value::Object(entries)) => {
+                for (key, value) in entries {
+                    self.inside(Step::Field(key.as_str().into()), value, item);
+                }
+            }
+            (Shape::Object(object), Value::Object(fields)) => self.object(fields, object),
+            (Shape::Map(_) | Shape::Object(_), _) => self.expected("an object"),
         }
-        // The API takes quantities as texts and as numbers.
-        let text = match self.value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => return Err(self.failed(&"a quantity such as 500m or 1Gi")),
-        };
-        if Quantity::parse(&text).is_err() {
-            self.found.push(Problem::InvalidQuantity { path: self.path.clone() });
-        }
-        let reader: StrDeserializer<'_, Failure> = text.as_str().into_deserializer();
-        visitor.visit_newtype_struct(reader)
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
-        let Value::Object(entries) = self.value else { return Err(self.failed(&"an object")) };
-        for field in entries.keys().filter(|field| !fields.contains(&field.as_str())) {
-            self.found.push(Problem::UnknownField {
-                path: field_path(&self.path, field),
-                object: name,
-                similar: similar(field, fields),
+    fn object(&mut self, fields: &'v Map<String, Value>, object: &'static ObjectType) {
+        for (field, value) in fields {
+            self.path.push(Step::Field(field.as_str().into()));
+            self.field(field, value, object);
+            self.path.pop();
+        }
+    }
+
+    fn field(&mut self, field: &'v str, value: &'v Value, object: &'static ObjectType) {
+        if let Some(shape) = object.field(field) {
+            self.present(value, shape);
+        } else if let Some(shape) = object.part_of.and_then(|whole| whole.field(field)) {
+            self.present(value, shape);
+            if let Some(fields) = object.closed.filter(|_| normal(Kind::Plain, value).is_some()) {
+                self.found(Problem::UnsupportedField { fields });
+            }
+        } else {
+            self.found(match (object.similar(field), object.closed) {
+                (Some(similar), _) => Problem::MisspeltField { field, similar },
+                (None, Some(fields)) => Problem::UnknownField { field, fields },
+                (None, None) => Problem::NewField { field, object: object.name },
             });
         }
-        self.deserialize_map(visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let Value::Object(entries) = self.value else { return Err(self.failed(&"an object")) };
-        let Self { path, found, .. } = self;
-        let fields = Fields { entries: entries.iter(), pending: None, path: &path, found };
-        visitor.visit_map(fields).map_err(|failure| failure.at(&path))
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let Value::Array(items) = self.value else { return Err(self.failed(&"a list")) };
-        let Self { path, found, .. } = self;
-        let items = Items { items: items.iter().enumerate(), path: &path, found };
-        visitor.visit_seq(items).map_err(|failure| failure.at(&path))
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        _variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
-        match self.value {
-            Value::String(text) => visitor.visit_enum(Variant(text)),
-            _ => Err(self.failed(&"a text")),
+    /// The value of a field, of which null is the absence.
+    fn present(&mut self, value: &'v Value, shape: &'static Shape) {
+        if !value.is_null() {
+            self.value(value, shape);
         }
     }
 
-    forward_to_deserialize_any! { i128 u128 unit_struct tuple tuple_struct ignored_any }
-}
-
-struct Variant<'v>(&'v str);
-
-impl<'de> EnumAccess<'de> for Variant<'_> {
-    type Error = Failure;
-    type Variant = UnitVariant;
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, UnitVariant), Failure> {
-        let reader: StrDeserializer<'_, Failure> = self.0.into_deserializer();
-        Ok((seed.deserialize(reader)?, UnitVariant))
+    fn quantity(&mut self, text: &str) {
+        if Quantity::parse(text).is_err() {
+            self.found(Problem::InvalidQuantity);
+        }
     }
 }
 
-/// API enumerations carry no data.
-struct UnitVariant;
-
-impl<'de> VariantAccess<'de> for UnitVariant {
-    type Error = Failure;
-    fn unit_variant(self) -> Result<(), Failure> {
-        Ok(())
-    }
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _seed: T) -> Result<T::Value, Failure> {
-        Err(Failure::custom("expected a text"))
-    }
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value, Failure> {
-        Err(Failure::custom("expected a text"))
-    }
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        _visitor: V,
-    ) -> Result<V::Value, Failure> {
-        Err(Failure::custom("expected a text"))
-    }
+fn is_int32(value: &Value) -> bool {
+    value.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
 }
 
-struct Fields<'v, 'f> {
-    entries: serde_json::map::Iter<'v>,
-    pending: Option<(&'v str, &'v Value)>,
-    path: &'f str,
-    found: &'f mut Vec<Problem>,
-}
-
-impl<'de, 'v: 'de> MapAccess<'de> for Fields<'v, '_> {
-    type Error = Failure;
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failure> {
-        let Some((field, value)) = self.entries.next() else { return Ok(None) };
-        self.pending = Some((field, value));
-        let reader: StrDeserializer<'_, Failure> = field.as_str().into_deserializer();
-        seed.deserialize(reader).map(Some)
-    }
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failure> {
-        let Some((field, value)) = self.pending.take() else {
-            return Err(Failure::custom("expected a value"));
-        };
-        let path = field_path(self.path, field);
-        seed.deserialize(Checked { value, path: path.clone(), found: self.found })
-            .map_err(|failure| failure.at(&path))
-    }
-}
-
-struct Items<'v, 'f> {
-    items: std::iter::Enumerate<std::slice::Iter<'v, Value>>,
-    path: &'f str,
-    found: &'f mut Vec<Problem>,
-}
-
-impl<'de, 'v: 'de> SeqAccess<'de> for Items<'v, '_> {
-    type Error = Failure;
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failure> {
-        let Some((index, value)) = self.items.next() else { return Ok(None) };
-        let path = format!("{}[{index}]", self.path);
-        let item = Checked { value, path: path.clone(), found: self.found };
-        seed.deserialize(item).map(Some).map_err(|failure| failure.at(&path))
-    }
+/// Whether a text is a time of RFC 3339, as far as its digits and separators tell.
+fn is_time(text: &str) -> bool {
+    let fits = |text: &str, pattern: &str| {
+        text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(byte, expected)| match expected {
+                b'0' => byte.is_ascii_digit(),
+                expected => byte == expected,
+            })
+    };
+    let Some((seconds, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            if zone.len() == fraction.len() {
+                return false;
+            }
+            zone
+        }
+        None => rest,
+    };
+    let zoned = zone == "Z" || fits(zone, "+00:00") || fits(zone, "-00:00");
+    zoned && fits(seconds, "0000-00-00T00:00:00")
 }
 
 /// The field that `unknown` is probably a misspelling of: the same but for case, `-` and `_`, a plural, or at
 /// most two letters.
-fn similar(unknown: &str, fields: &'static [&'static str]) -> Option<&'static str> {
+fn similar(unknown: &str, fields: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_'], "");
     let wanted = plain(unknown);
-    let closeness = |field: &&'static str| {
-        let field = plain(field);
-        let allowed = if field.len().min(wanted.len()) < 5 { 1 } else { 2 };
-        let distance = distance(&wanted, &field);
-        (distance <= allowed).then_some(distance)
+    let closeness = |field: &'static str| {
+        let plain = plain(field);
+        let allowed = if plain.len().min(wanted.len()) < 5 { 1 } else { 2 };
+        if plain.len().abs_diff(wanted.len()) > MAX_LENGTH_DIFFERENCE {
+            return None;
+        }
+        let distance = strsim::osa_distance(&wanted, &plain);
+        (distance <= allowed).then_some((distance, field))
     };
-    fields.iter().filter_map(|field| Some((closeness(field)?, *field))).min().map(|(_, field)| field)
+    fields.filter_map(closeness).min().map(|(_, field)| field)
 }
 
-/// The number of letters to insert, drop, replace or swap to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().take(64).collect();
-    let other: Vec<char> = other.chars().take(64).collect();
-    let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
-    for i in 0..=one.len() {
-        for j in 0..=other.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
-                let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
-                    least = least.min(rows[i - 2][j - 2] + 1);
-                }
-                least
-            };
-        }
-    }
-    rows[one.len()][other.len()]
-}
+/// Two letters of UTF-8 are at most so many bytes; texts that differ by more in length are not alike.
+const MAX_LENGTH_DIFFERENCE: usize = 2 * 4;
 
 #[cfg(test)]
 mod tests {
+    use super::core_v1::{CONTAINER, VOLUME};
     use super::*;
-    use k8s_openapi::api::core::v1::{Container, Volume};
     use serde_json::json;
+
+    fn problems<'v>(value: &'v Value, object: &'static ObjectType) -> Vec<(String, Problem<'v>)> {
+        let mut problems = Vec::new();
+        let mut found = |path: &JsonPath, problem| problems.push((path.to_string(), problem));
+        Walk { path: JsonPath::root(), wrong_types: 0, found: &mut found }
+            .object(value.as_object().unwrap(), object);
+        problems
+    }
+
+    fn paths(value: &Value, object: &'static ObjectType) -> Vec<String> {
+        problems(value, object).into_iter().map(|(path, _)| path).collect()
+    }
 
     #[test]
     fn a_misspelt_field_names_its_sibling() {
-        let problems = check::<Container>(&json!({"name": "c", "volumeMount": [], "futureField": 1}));
-        let [
-            Problem::UnknownField { path: first, similar: near, object: "Container" },
-            Problem::UnknownField { path: second, similar: None, .. },
-        ] = problems.as_slice()
-        else {
-            panic!("{problems:?}")
-        };
-        assert_eq!((first.as_str(), *near), ("$.volumeMount", Some("volumeMounts")));
-        assert_eq!(second, "$.futureField");
+        let value = json!({"name": "c", "volumeMount": [], "futureField": 1});
+        let misspelt = Problem::MisspeltField { field: "volumeMount", similar: "volumeMounts" };
+        let new = Problem::NewField { field: "futureField", object: "Container" };
+        assert_eq!(
+            problems(&value, &CONTAINER),
+            [("$.volumeMount".to_owned(), misspelt), ("$.futureField".to_owned(), new)]
+        );
     }
 
     #[test]
     fn every_wrong_type_is_reported() {
-        let problems = check::<Container>(&json!({
+        let value = json!({
             "name": 5,
             "env": [{"name": "A"}, {"name": "B", "value": 1}, 7, {"name": true}],
             "command": "sh",
             "args": ["a", 1, {"b": 2}],
             "resources": {"limits": {"cpu": "many"}}
-        }));
-        let mut paths: Vec<String> = problems
-            .into_iter()
-            .map(|problem| match problem {
-                Problem::WrongType { path, .. } | Problem::InvalidQuantity { path } => path,
-                Problem::UnknownField { path, .. } => panic!("{path}"),
-            })
-            .collect();
+        });
+        let mut paths = paths(&value, &CONTAINER);
         paths.sort();
         assert_eq!(
             paths,
@@ -461,25 +300,41 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_quantities_and_ports_are_numbers_or_names() {
-        assert_eq!(
-            check::<Container>(&json!({"name": "c", "resources": {"limits": {"cpu": 1, "memory": 0.5}}})),
-            []
-        );
-        let probe = |port: Value| {
-            check::<Container>(&json!({"name": "c", "livenessProbe": {"httpGet": {"port": port}}}))
-        };
-        assert_eq!(probe(json!(80)), []);
-        assert_eq!(probe(json!("http")), []);
-        assert_eq!(probe(json!(true)).len(), 1);
-        assert_eq!(check::<Volume>(&json!({"name": "v", "emptyDir": {}})), []);
+    fn wrong_types_are_reported_up_to_a_bound_and_everything_else_beyond_it() {
+        let args: Vec<u32> = (0..1000).collect();
+        let found = paths(&json!({"args": args, "futureField": 1}), &CONTAINER);
+        assert_eq!(found.len(), MAX_WRONG_TYPES + 1);
+        assert_eq!(found.last().map(String::as_str), Some("$.futureField"));
     }
 
     #[test]
-    fn keys_that_are_no_names_are_quoted_in_paths() {
-        assert_eq!(field_path("$.limits", "a.b/c"), "$.limits[\"a.b/c\"]");
-        assert_eq!(field_path("$", "name"), "$.name");
-        assert_eq!(parent_and_field("$.limits[\"a.b/c\"]"), ("$.limits", "a.b/c"));
-        assert_eq!(parent_and_field("$.volume[0].name"), ("$.volume[0]", "name"));
+    fn numbers_are_quantities_and_ports_are_numbers_or_names() {
+        let limits = json!({"name": "c", "resources": {"limits": {"cpu": 1, "memory": 0.5}}});
+        assert_eq!(problems(&limits, &CONTAINER), []);
+        let probe = |port: Value| {
+            paths(&json!({"name": "c", "livenessProbe": {"httpGet": {"port": port}}}), &CONTAINER).len()
+        };
+        assert_eq!(probe(json!(80)), 0);
+        assert_eq!(probe(json!("http")), 0);
+        assert_eq!(probe(json!(true)), 1);
+        assert_eq!(probe(json!(1_u64 << 31)), 1);
+        assert_eq!(problems(&json!({"name": "v", "emptyDir": {}}), &VOLUME), []);
+    }
+
+    #[test]
+    fn null_is_absent_where_a_field_is_and_not_in_a_list() {
+        assert_eq!(problems(&json!({"name": null, "env": null}), &CONTAINER), []);
+        assert_eq!(paths(&json!({"args": [null]}), &CONTAINER), ["$.args[0]"]);
+    }
+
+    #[test]
+    fn times_are_those_of_rfc_3339() {
+        for good in ["2025-01-31T12:00:00Z", "2025-01-31T12:00:00.5+01:00"] {
+            assert!(is_time(good), "{good}");
+        }
+        for bad in ["", "2025-01-31", "2025-01-31T12:00:00", "2025-01-31T12:00:00.Z", "2025-01-31t12:00:00Z"]
+        {
+            assert!(!is_time(bad), "{bad}");
+        }
     }
 }

@@ -21,29 +21,41 @@ pub(crate) fn is_env_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'=')
 }
 
+/// A label or annotation that injection cannot add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidMetadata {
+    #[error(
+        "is not a valid key; use a name of at most 63 letters, digits, '-', '_' and '.', optionally prefixed with a DNS \
+         name and '/'"
+    )]
+    Key,
+    #[error(
+        "is not a valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+    )]
+    LabelValue,
+    #[error("keys under {} are reserved for the injector; remove this one", crate::annotations::PREFIX)]
+    Reserved,
+    #[error("selects the main container, which only the pod may do; set mainContainer.name instead")]
+    DefaultContainer,
+}
+
 /// A label's key and value.
-pub(crate) fn check_label(key: &str, value: &str) -> Result<(), String> {
+pub(crate) fn check_label(key: &str, value: &str) -> Result<(), InvalidMetadata> {
     check_key(key)?;
-    if value.is_empty() || is_qualified(value) {
-        return Ok(());
-    }
-    Err("is not a valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends".to_owned())
+    if value.is_empty() || is_qualified(value) { Ok(()) } else { Err(InvalidMetadata::LabelValue) }
 }
 
 /// An annotation's key; any value is one.
-pub(crate) fn check_annotation(key: &str, _value: &str) -> Result<(), String> {
+pub(crate) fn check_annotation(key: &str) -> Result<(), InvalidMetadata> {
     if key == crate::pod::DEFAULT_CONTAINER {
-        return Err("selects the main container, which only the pod may do; set mainContainer.name instead"
-            .to_owned());
+        return Err(InvalidMetadata::DefaultContainer);
     }
     check_key(key)
 }
 
-fn check_key(key: &str) -> Result<(), String> {
+fn check_key(key: &str) -> Result<(), InvalidMetadata> {
     if key.starts_with(crate::annotations::PREFIX) {
-        return Err(
-            "keys under sandbox-injector.io/ are reserved for the injector; remove this one".to_owned()
-        );
+        return Err(InvalidMetadata::Reserved);
     }
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -52,7 +64,7 @@ fn check_key(key: &str) -> Result<(), String> {
     if is_qualified(name) && prefix.is_none_or(is_dns_subdomain) {
         return Ok(());
     }
-    Err("is not a valid key; use a name of at most 63 letters, digits, '-', '_' and '.', optionally prefixed with a DNS name and '/'".to_owned())
+    Err(InvalidMetadata::Key)
 }
 
 fn is_qualified(name: &str) -> bool {
@@ -75,6 +87,6 @@ mod tests {
         assert!(!is_env_name("A=B") && !is_env_name("") && !is_env_name("é"));
         assert!(check_label("a.b/c", "").is_ok() && check_label("k", "v_1.x").is_ok());
         assert!(check_label("k", "a b").is_err() && check_label("A_/c", "v").is_err());
-        assert!(check_annotation("sandbox-injector.io/status", "x").is_err());
+        assert!(check_annotation("sandbox-injector.io/status").is_err());
     }
 }

@@ -55,7 +55,14 @@ fn findings(runtimes: &str) -> Vec<Finding> {
 }
 
 fn line(finding: &Finding) -> String {
-    format!("{} {} {} {}: {}", finding.severity, finding.code, finding.runtime, finding.path, finding.message)
+    format!(
+        "{} {} {} {}: {}",
+        finding.severity,
+        finding.code,
+        finding.runtime,
+        finding.place(),
+        finding.message
+    )
 }
 
 #[test]
@@ -392,7 +399,7 @@ fn a_near_miss_is_none(#[case] code: &str, #[case] path: &str, #[case] hit: &str
     let of_code = |runtimes: &str| -> Vec<(String, String)> {
         let found = findings(runtimes);
         let matching = found.iter().filter(|finding| finding.code.as_str() == code);
-        matching.map(|finding| (finding.path.clone(), line(finding))).collect()
+        matching.map(|finding| (finding.place(), line(finding))).collect()
     };
     let hits = of_code(hit);
     assert!(matches!(hits.as_slice(), [(at, _)] if at == path), "{hits:?} of {:?}", findings(hit));
@@ -410,7 +417,7 @@ fn without_a_region_every_placeholder_is_found() {
         .findings
         .iter()
         .filter(|finding| finding.code == Code::NoRegion)
-        .map(|finding| finding.path.clone())
+        .map(|finding| finding.place())
         .collect();
     assert_eq!(found, ["$.labels.r", "$.volume[0].hostPath.path"]);
     assert!(Config::load(&entries, None).is_err() && Config::load(&entries, region().as_ref()).is_ok());
@@ -428,7 +435,7 @@ fn all_problems_come_at_once_in_order_of_place() {
     );
     let places: Vec<String> = found
         .iter()
-        .map(|finding| format!("{} {} {}", finding.runtime, finding.path, finding.code))
+        .map(|finding| format!("{} {} {}", finding.runtime, finding.place(), finding.code))
         .collect();
     assert_eq!(
         places,

@@ -362,13 +362,13 @@ fn every_shared_configuration_is_used_by_several_cases() {
 #[test]
 fn fields_of_a_newer_kubernetes_cause_warnings() {
     let config = Case::named("pod/unknown-fields").config();
-    let told: Vec<(Code, &str)> = config
+    let told: Vec<(Code, String)> = config
         .warnings()
         .iter()
-        .map(|finding| (finding.code, finding.path.as_str()))
+        .map(|finding| (finding.code, finding.place()))
         .filter(|(code, _)| *code == Code::NewField)
         .collect();
-    let new = |path| (Code::NewField, path);
+    let new = |path: &str| (Code::NewField, path.to_owned());
     assert_eq!(
         told,
         [

@@ -113,7 +113,8 @@ fn the_default_configuration_passes_with_the_warnings_of_a_check() {
     let expected = check(&entries, "cn-hangzhou".parse().ok().as_ref()).findings;
     assert_eq!(warnings.len(), expected.len());
     assert!(
-        warnings[0].starts_with("sandbox-injector: data[csi]: runtime is privileged (container csi-sidecar"),
+        warnings[0]
+            .starts_with("sandbox-injector: data[csi]: runtime csi is privileged (2 privileged containers"),
         "{warnings:?}"
     );
 }
@@ -138,7 +139,7 @@ fn a_broken_edit_is_denied_with_every_error_of_a_check() {
         .collect();
     assert_eq!(causes.len(), errors.len());
     for error in &errors {
-        let field = format!("data[{}]{}", error.runtime, error.path.trim_start_matches('$'));
+        let field = format!("data[{}]{}", error.runtime, error.place().trim_start_matches('$'));
         let message = format!("sandbox-injector: {} ({})", error.message, error.code);
         assert!(causes.contains(&(field, message)), "{error:?} in {causes:#?}");
     }

@@ -57,7 +57,7 @@ pub(super) fn json(report: &CheckReport) -> String {
 }
 
 fn row(finding: &Finding) -> Vec<Cell> {
-    let Finding { code, severity, runtime, path, message } = finding;
+    let Finding { code, severity, runtime, path: _, message } = finding;
     let style = match severity {
         Severity::Error => RED,
         Severity::Warning => YELLOW,
@@ -66,14 +66,14 @@ fn row(finding: &Finding) -> Vec<Cell> {
         Cell::styled(severity.to_string(), style),
         Cell::plain(code.as_str()),
         Cell::plain(if runtime.is_empty() { "-" } else { runtime }),
-        Cell::plain(if path.is_empty() { "-" } else { path }),
+        Cell::plain(if finding.path.is_none() { "-".to_owned() } else { finding.place() }),
         Cell::plain(message),
     ]
 }
 
 fn finding(finding: &Finding) -> Value {
-    let Finding { code, severity, runtime, path, message } = finding;
-    json!({"severity": severity, "code": code.as_str(), "runtime": runtime, "path": path, "message": message})
+    let Finding { code, severity, runtime, path: _, message } = finding;
+    json!({"severity": severity, "code": code.as_str(), "runtime": runtime, "path": finding.place(), "message": message})
 }
 
 fn counted(findings: &[Finding]) -> String {

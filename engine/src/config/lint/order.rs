@@ -4,51 +4,39 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::Checked;
 use crate::config::POOLS_KEY;
-use crate::config::schema::field_path;
+use crate::config::finding::Finding;
+use crate::config::load::Documents;
+use crate::json_path::{JsonPath, walk_all};
 
-/// Sorts the findings by runtime, then by where in its text they are; `pools` is the value of that key.
-pub(super) fn sort(checked: &mut Checked, pools: &Value) {
-    let mut places: HashMap<(String, String), usize> = HashMap::new();
-    for (key, value) in &checked.runtimes {
-        visit(key, value, "$", &mut places);
-    }
-    visit(POOLS_KEY, pools, "$", &mut places);
+/// Sorts the findings by key, then by where in its value they are.
+pub(super) fn sort(findings: &mut [Finding], documents: &Documents) {
+    let runtimes = documents.runtimes.iter().map(|(key, value)| (key.as_str(), value));
+    let pools = documents.pools.iter().map(|value| (POOLS_KEY, value));
+    let values: HashMap<&str, &Value> = runtimes.chain(pools).collect();
     // A finding about something that is missing stands where its parent begins.
-    let place = |runtime: &str, path: &str| {
-        let mut path = path.to_owned();
-        loop {
-            if let Some(place) = places.get(&(runtime.to_owned(), path.clone())) {
-                return *place;
-            }
-            let Some(end) = path.rfind(['.', '[']) else { return 0 };
-            path.truncate(end);
-        }
+    let place = |finding: &Finding| {
+        let value = values.get(finding.runtime.as_str())?;
+        Some(finding.path.as_ref()?.nearest_in(value))
     };
-    checked.findings.sort_by_cached_key(|finding| {
-        (
-            finding.runtime.clone(),
-            place(&finding.runtime, &finding.path),
-            finding.severity,
-            finding.code.as_str(),
-        )
-    });
-}
-
-fn visit(key: &str, value: &Value, path: &str, places: &mut HashMap<(String, String), usize>) {
-    places.insert((key.to_owned(), path.to_owned()), places.len());
-    match value {
-        Value::Object(fields) => {
-            for (field, value) in fields {
-                visit(key, value, &field_path(path, field), places);
-            }
+    let mut order: HashMap<String, HashMap<JsonPath, usize>> = HashMap::new();
+    for finding in &*findings {
+        if let Some(path) = place(finding) {
+            order.entry(finding.runtime.clone()).or_default().insert(path, 0);
         }
-        Value::Array(items) => {
-            for (index, value) in items.iter().enumerate() {
-                visit(key, value, &format!("{path}[{index}]"), places);
-            }
-        }
-        _ => {}
     }
+    for (key, places) in &mut order {
+        let Some(value) = values.get(key.as_str()) else { continue };
+        let mut number = 0;
+        walk_all(value, &mut |path, _| {
+            number += 1;
+            if let Some(place) = places.get_mut(path) {
+                *place = number;
+            }
+        });
+    }
+    findings.sort_by_cached_key(|finding| {
+        let place = place(finding).and_then(|path| order.get(&finding.runtime)?.get(&path).copied());
+        (finding.runtime.clone(), place, finding.severity, finding.code.as_str())
+    });
 }

@@ -1,13 +1,10 @@
 //! What works but may surprise: the warnings about one runtime.
 
-use serde_json::Value;
-
 use super::container::placeholder;
-use super::{Check, list};
-use crate::config::compile::{CONTAINER_LISTS, why_privileged};
-use crate::config::finding::Code;
+use crate::config::document::{ContainerPrivilege, Located, Privilege, RuntimeDoc, RuntimeList};
+use crate::config::finding::{Code, Findings};
 use crate::config::region::Region;
-use crate::config::schema::field_path;
+use crate::json_path::{JsonPath, Step, walk_all};
 use crate::kube::normalize::clean_path;
 
 /// The csi-agent image that the guide to shared storage tells to replace after 504s, and by what.
@@ -20,151 +17,156 @@ const IGNORE_RESOURCE: &str = "__IGNORE_RESOURCE__";
 /// A controller that only cgroup v1 has as a directory.
 const NET_CLS: &str = "/sys/fs/cgroup/net_cls";
 
-impl Check<'_> {
-    pub(super) fn risks(&mut self, value: &Value, region: Option<&Region>) {
-        self.privileged(value);
-        self.main_container_risks(value);
-        for list_name in CONTAINER_LISTS {
-            for (index, container) in list(value, list_name).iter().enumerate() {
-                self.container_risks(container, list_name, &format!("$.{list_name}[{index}]"));
-            }
+pub(super) fn check(key: &str, doc: RuntimeDoc<'_>, region: Option<&Region>, findings: &mut Findings<'_>) {
+    privileged(key, doc, findings);
+    for (list, container) in doc.containers() {
+        if list.is_init() {
+            sidecar(&container, findings);
         }
-        for (index, volume) in list(value, "volume").iter().enumerate() {
-            self.volume_risks(volume, &format!("$.volume[{index}]"));
-        }
-        self.literal_regions("$.mainContainer", &value["mainContainer"], region);
-        for list_name in CONTAINER_LISTS {
-            for (index, container) in list(value, list_name).iter().enumerate() {
-                self.literal_regions(&format!("$.{list_name}[{index}]"), container, region);
-            }
-        }
-        self.placeholders(value, "$");
+        image(&container, findings);
+        limits(&container, findings);
     }
-
-    fn privileged(&mut self, value: &Value) {
-        let why = why_privileged(value);
-        if !why.is_empty() {
-            let message = format!(
-                "runtime is privileged ({}); restrict it with --privileged-namespaces and --privileged-creators",
-                why.join(", ")
-            );
-            self.found(Code::Privileged, "$", message);
+    for container in doc.all_containers() {
+        for mount in container.items("volumeMounts") {
+            trailing_slash(&mount, findings);
+        }
+        if let Some(region) = region {
+            literal_region(&container, region, findings);
         }
     }
-
-    fn main_container_risks(&mut self, value: &Value) {
-        for (index, mount) in list(&value["mainContainer"], "volumeMounts").iter().enumerate() {
-            self.trailing_slash(mount, &format!("$.mainContainer.volumeMounts[{index}]"));
-        }
+    for volume in doc.volumes() {
+        cgroup_v1(&volume, findings);
     }
+    placeholders(doc, findings);
+}
 
-    fn container_risks(&mut self, container: &Value, list_name: &str, path: &str) {
-        if list_name != "containers" && container["restartPolicy"] != "Always" {
-            let message = "is not a sidecar unless restartPolicy is Always; the pod will wait for it to exit";
-            self.found(Code::RestartPolicy, format!("{path}.restartPolicy"), message);
-        }
-        if let Some(image) = container["image"].as_str().filter(|image| !image.is_empty()) {
-            let path = format!("{path}.image");
-            if is_floating(image) {
-                let message =
-                    format!("{image:?} is not pinned to a tag or digest, so pods may run different versions");
-                self.found(Code::FloatingImage, &path, message);
-            }
-            let (old, new) = OLD_CSI_AGENT;
-            let untouched = image.split('@').next().unwrap_or(image);
-            if untouched.rsplit('/').next() == Some(old) {
-                self.found(
-                    Code::OldCsiAgent,
-                    &path,
-                    format!("image {image:?} is known to time out (504); use {new}"),
-                );
-            }
-        }
-        let ignored =
-            list(container, "env").iter().any(|env| env["name"] == IGNORE_RESOURCE && env["value"] == "true");
-        let limited = container["resources"]["limits"].as_object().is_some_and(|limits| !limits.is_empty());
-        if !ignored && !limited {
-            let message =
-                format!("has no resource limits (and no {IGNORE_RESOURCE}=true); it can starve the sandbox");
-            self.found(Code::NoLimits, format!("{path}.resources"), message);
-        }
-        for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
-            self.trailing_slash(mount, &format!("{path}.volumeMounts[{index}]"));
-        }
+fn privileged(key: &str, doc: RuntimeDoc<'_>, findings: &mut Findings<'_>) {
+    let privileges = doc.privileges();
+    if !privileges.is_empty() {
+        let message = format!(
+            "runtime {key} is privileged ({}); restrict it with --privileged-namespaces and --privileged-creators",
+            summary(&privileges)
+        );
+        findings.add(Code::Privileged, JsonPath::root(), message);
     }
+}
 
-    fn trailing_slash(&mut self, mount: &Value, path: &str) {
-        let mount_path = mount["mountPath"].as_str().unwrap_or_default();
-        if mount_path.len() > 1 && mount_path.ends_with('/') {
-            let message = format!("{mount_path:?} ends with a slash; remove it");
-            self.found(Code::TrailingSlash, format!("{path}.mountPath"), message);
-        }
+/// The privileges in a few words, however many there are.
+fn summary(privileges: &[Privilege<'_>]) -> String {
+    let containers = |which: ContainerPrivilege| {
+        let with =
+            |privilege: &&Privilege<'_>| matches!(privilege, Privilege::Container(_, why) if *why == which);
+        privileges.iter().filter(with).count()
+    };
+    let counted = |count: usize, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {many}")),
+    };
+    let host_paths =
+        privileges.iter().filter(|privilege| matches!(privilege, Privilege::HostPath(_))).count();
+    let bidirectional = containers(ContainerPrivilege::Bidirectional) > 0
+        || privileges.contains(&Privilege::BidirectionalMain);
+    let parts = [
+        counted(containers(ContainerPrivilege::Privileged), "privileged container", "privileged containers"),
+        counted(
+            containers(ContainerPrivilege::Capabilities),
+            "container with added capabilities",
+            "containers with added capabilities",
+        ),
+        bidirectional.then(|| "Bidirectional mounts".to_owned()),
+        counted(host_paths, "hostPath volume", "hostPath volumes"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn sidecar(container: &Located<'_>, findings: &mut Findings<'_>) {
+    if container.value["restartPolicy"] != "Always" {
+        let message = "is not a sidecar unless restartPolicy is Always; the pod will wait for it to exit";
+        findings.add(Code::RestartPolicy, container.path.field("restartPolicy"), message);
     }
+}
 
-    fn volume_risks(&mut self, volume: &Value, path: &str) {
-        let host = &volume["hostPath"];
-        let on_cgroup_v1 = host["path"].as_str().is_some_and(|path| {
-            clean_path(path)
-                .strip_prefix(NET_CLS)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        if on_cgroup_v1 && host["type"] == "Directory" {
-            let (name, host_path) = (&volume["name"], &host["path"]);
-            let message = format!(
-                "hostPath {host_path} of volume {name} does not exist on cgroup v2 nodes, where pods hang in \
-                 ContainerCreating; use components/csi-cgroup-v2"
-            );
-            self.found(Code::CgroupV1Path, format!("{path}.hostPath.path"), message);
-        }
+fn image(container: &Located<'_>, findings: &mut Findings<'_>) {
+    let Some(image) = container.text("image").filter(|image| !image.is_empty()) else { return };
+    let path = container.path.field("image");
+    let (old, new) = OLD_CSI_AGENT;
+    if image.split('@').next().and_then(|untouched| untouched.rsplit('/').next()) == Some(old) {
+        let message = format!("image {image:?} is known to time out (504); use {new}");
+        findings.add(Code::OldCsiAgent, path.clone(), message);
     }
-
-    /// A variable that says another region than the one that is in force.
-    fn literal_regions(&mut self, path: &str, container: &Value, region: Option<&Region>) {
-        let Some(region) = region else { return };
-        for (index, env) in list(container, "env").iter().enumerate() {
-            let Some(literal) = env["value"].as_str().filter(|_| env["name"] == "REGION_ID") else {
-                continue;
-            };
-            if !literal.is_empty() && literal != region.as_str() {
-                let message = format!("is {literal:?}, but the region is {region}; use <region-id>");
-                self.found(Code::LiteralRegion, format!("{path}.env[{index}].value"), message);
-            }
-        }
+    if is_floating(image) {
+        let message =
+            format!("{image:?} is not pinned to a tag or digest, so pods may run different versions");
+        findings.add(Code::FloatingImage, path, message);
     }
+}
 
-    fn placeholders(&mut self, value: &Value, path: &str) {
-        match value {
-            Value::String(text) => {
-                // In a container's image it is an error, and reported there.
-                if let Some(found) = placeholder(text).filter(|_| !is_image(path)) {
-                    self.found(
-                        Code::Placeholder,
-                        path,
-                        format!("contains the placeholder {found}, which is never replaced"),
-                    );
-                }
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.placeholders(item, &format!("{path}[{index}]"));
-                }
-            }
-            Value::Object(fields) => {
-                for (field, item) in fields {
-                    self.placeholders(item, &field_path(path, field));
-                }
-            }
-            _ => {}
+fn limits(container: &Located<'_>, findings: &mut Findings<'_>) {
+    let ignored = container
+        .items("env")
+        .any(|env| env.value["name"] == IGNORE_RESOURCE && env.value["value"] == "true");
+    let limits = container.value["resources"]["limits"].as_object();
+    if !ignored && limits.is_none_or(|limits| limits.is_empty()) {
+        let message =
+            format!("has no resource limits (and no {IGNORE_RESOURCE}=true); it can starve the sandbox");
+        findings.add(Code::NoLimits, container.path.field("resources"), message);
+    }
+}
+
+fn trailing_slash(mount: &Located<'_>, findings: &mut Findings<'_>) {
+    let mount_path = mount.text("mountPath").unwrap_or_default();
+    if mount_path.len() > 1 && mount_path.ends_with('/') {
+        let message = format!("{mount_path:?} ends with a slash; remove it");
+        findings.add(Code::TrailingSlash, mount.path.field("mountPath"), message);
+    }
+}
+
+fn cgroup_v1(volume: &Located<'_>, findings: &mut Findings<'_>) {
+    let host = volume.field("hostPath");
+    let below = host.text("path").map(clean_path);
+    let below = below.as_deref().and_then(|path| path.strip_prefix(NET_CLS));
+    if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        && host.text("type") == Some("Directory")
+    {
+        let (name, host_path) = (&volume.value["name"], &host.value["path"]);
+        let message = format!(
+            "hostPath {host_path} of volume {name} does not exist on cgroup v2 nodes, where pods hang in \
+             ContainerCreating; use components/csi-cgroup-v2"
+        );
+        findings.add(Code::CgroupV1Path, host.path.field("path"), message);
+    }
+}
+
+/// A variable that says another region than the one that is in force.
+fn literal_region(container: &Located<'_>, region: &Region, findings: &mut Findings<'_>) {
+    for env in container.items("env").filter(|env| env.value["name"] == "REGION_ID") {
+        let literal = env.text("value").unwrap_or_default();
+        if !literal.is_empty() && literal != region.as_str() {
+            let message = format!("is {literal:?}, but the region is {region}; use <region-id>");
+            findings.add(Code::LiteralRegion, env.path.field("value"), message);
         }
     }
 }
 
-/// Whether a path is that of a container's image.
-fn is_image(path: &str) -> bool {
-    let container = path.strip_suffix("].image").and_then(|path| path.strip_prefix("$."));
-    container.and_then(|container| container.split_once('[')).is_some_and(|(list_name, index)| {
-        CONTAINER_LISTS.contains(&list_name) && index.bytes().all(|byte| byte.is_ascii_digit())
-    })
+fn placeholders(doc: RuntimeDoc<'_>, findings: &mut Findings<'_>) {
+    walk_all(doc.value(), &mut |path, value| {
+        // In a container's image it is an error, and reported there.
+        if let Some(found) = value.as_str().and_then(placeholder).filter(|_| !is_image(path)) {
+            let message = format!("contains the placeholder {found}, which is never replaced");
+            findings.add(Code::Placeholder, path.clone(), message);
+        }
+    });
+}
+
+/// Whether a place is the image of a container that is added.
+fn is_image(path: &JsonPath) -> bool {
+    match path.steps() {
+        [Step::Field(list), Step::Index(_), Step::Field(field)] => {
+            RuntimeList::ALL.iter().any(|known| known.name() == &**list) && &**field == "image"
+        }
+        _ => false,
+    }
 }
 
 /// Whether an image's tag is missing or `latest`; a digest is fixed.

@@ -3,26 +3,35 @@
 //! A text of a few kilobytes can unfold to millions of values by aliases, and values under a long key have long paths.
 //! Checking keeps paths and findings for them, so that is bounded before anything else looks at a value.
 
+use std::ops::ControlFlow;
+
 use serde_json::Value;
+
+use crate::json_path::{JsonPath, Step, walk};
 
 /// Bytes of the paths of all values of a configuration together. A ConfigMap holds 1 MiB, which comes to about this when it
 /// is full of variables with a name and nothing else.
-pub(super) const MOST: usize = 4 << 20;
+pub(in crate::config) const MAX_PATH_BYTES: usize = 4 << 20;
 
 /// Takes the paths of `value` and of all values in it out of `left`; false when that does not suffice.
-pub(super) fn spend(value: &Value, left: &mut usize) -> bool {
-    visit(value, 1, left)
+pub(in crate::config) fn spend(value: &Value, left: &mut usize) -> bool {
+    let mut visit = |path: &JsonPath, _: &Value| match left.checked_sub(length(path)) {
+        Some(rest) => {
+            *left = rest;
+            ControlFlow::Continue(())
+        }
+        None => ControlFlow::Break(()),
+    };
+    walk(value, &mut JsonPath::root(), &mut visit).is_continue()
 }
 
-fn visit(value: &Value, path: usize, left: &mut usize) -> bool {
-    let Some(rest) = left.checked_sub(path) else { return false };
-    *left = rest;
-    match value {
-        // The brackets and an index of a few digits, or the point in front of a name.
-        Value::Array(items) => items.iter().all(|item| visit(item, path + 5, left)),
-        Value::Object(fields) => fields.iter().all(|(field, item)| visit(item, path + 1 + field.len(), left)),
-        _ => true,
-    }
+fn length(path: &JsonPath) -> usize {
+    let steps = path.steps().iter().map(|step| match step {
+        // The point in front of a name, or the brackets and an index of a few digits.
+        Step::Field(name) => 1 + name.len(),
+        Step::Index(_) => 5,
+    });
+    1 + steps.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -16,10 +16,7 @@ pub(super) fn check(object: &Value, old: &Value, region: Option<&Region>, remark
     }
     let entries = match entries(object) {
         Ok(entries) => entries,
-        Err(reason) => {
-            let (path, message) = reason.split_once(": ").unwrap_or(("$.data", &reason));
-            return remarks.refuse(path.trim_start_matches("$."), message);
-        }
+        Err(error) => return remarks.refuse(error.path().field_path().to_string(), error.problem()),
     };
     for finding in findings(&entries, region).findings {
         match finding.severity {
@@ -48,7 +45,9 @@ fn same(one: &Value, other: &Value) -> bool {
 
 /// The place in the ConfigMap: `data[csi].csiSidecar[0].image`.
 fn field(finding: &Finding) -> String {
-    let Finding { runtime, path, .. } = finding;
-    let inside = path.strip_prefix('$').unwrap_or(path);
-    if runtime.is_empty() { format!("data{inside}") } else { format!("data[{runtime}]{inside}") }
+    let key = if finding.runtime.is_empty() { String::new() } else { format!("[{}]", finding.runtime) };
+    match &finding.path {
+        Some(path) => format!("data{key}{}", path.below_root()),
+        None => format!("data{key}"),
+    }
 }
