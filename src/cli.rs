@@ -12,7 +12,7 @@ mod serve;
 mod stale;
 mod terminal;
 
-use std::fmt::Display;
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -52,7 +52,9 @@ enum Verb {
 #[derive(Debug)]
 struct Failure(String);
 
-impl<E: Display> From<E> for Failure {
+/// The errors of this program and of the engine say all that a person needs in their own line, and keep what they stand
+/// on for code; so that line is enough.
+impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.to_string())
     }
