@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use self::replay::Replay;
-use super::flags::{Chosen, ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
+use super::flags::{self, ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
 use super::input::Pods;
 use super::offline::Offline;
 use super::terminal::{self, print};
 use super::{FAILED, Failure, NEGATIVE};
 use crate::cluster::Access;
 use crate::cluster::connect::Surroundings;
+use crate::serve::Configuration;
 use crate::source::Source;
 use engine::config::Config;
 use engine::config::config_map::{ConfigMapName, Entries};
@@ -149,7 +150,7 @@ impl Check {
         access: &Access,
     ) -> Result<(Replay, bool), Failure> {
         let chosen = baseline(against)?;
-        let (old_entries, old_source) = chosen.read(access).await?;
+        let (old_entries, old_source) = flags::read(&chosen, access).await?;
         let load = |entries: &Entries, source: &str| {
             Config::load(entries, self.config.region_id.as_ref())
                 .map_err(|rejected| Failure(format!("{source}: {rejected}")))
@@ -189,14 +190,14 @@ fn compared(against: Option<&str>, live: bool, pods: &PodFlags) -> Result<(), Fa
 }
 
 /// Where the configuration to compare with is.
-fn baseline(against: Option<&str>) -> Result<Chosen, Failure> {
-    let Some(text) = against else { return Ok(Chosen::ConfigMap(ConfigMapName::default())) };
+fn baseline(against: Option<&str>) -> Result<Configuration, Failure> {
+    let Some(text) = against else { return Ok(Configuration::ConfigMap(ConfigMapName::default())) };
     let path = Path::new(text);
     let is_file = [".json", ".yaml", ".yml"].iter().any(|ending| text.ends_with(ending));
     match text.parse::<ConfigMapName>() {
-        _ if path.is_dir() => Ok(Chosen::Local(Source::Directory(path.to_owned()))),
-        Ok(name) if !is_file && !path.exists() => Ok(Chosen::ConfigMap(name)),
-        _ => Ok(Chosen::Local(Source::File(path.to_owned()))),
+        _ if path.is_dir() => Ok(Configuration::Local(Source::Directory(path.to_owned()))),
+        Ok(name) if !is_file && !path.exists() => Ok(Configuration::ConfigMap(name)),
+        _ => Ok(Configuration::Local(Source::File(path.to_owned()))),
     }
 }
 

@@ -9,6 +9,7 @@ use super::Failure;
 use crate::cluster::Access;
 use crate::cluster::config_map;
 use crate::cluster::connect::{Mode, Surroundings};
+use crate::serve::Configuration;
 use crate::source::Source;
 use crate::telemetry::LogFormat;
 use engine::config::Config;
@@ -38,20 +39,11 @@ pub(super) struct ConfigFlags {
     pub region_id: Option<Region>,
 }
 
-/// Where a configuration is read from.
-#[derive(Debug, Clone)]
-pub(super) enum Chosen {
-    /// This machine.
-    Local(Source),
-    /// The cluster.
-    ConfigMap(ConfigMapName),
-}
-
 impl ConfigFlags {
     /// The chosen source, or the embedded default.
-    pub(super) fn chosen(&self) -> Chosen {
-        Chosen::Local(match (&self.config_dir, &self.config_file, &self.config_map) {
-            (.., Some(name)) => return Chosen::ConfigMap(name.clone()),
+    pub(super) fn chosen(&self) -> Configuration {
+        Configuration::Local(match (&self.config_dir, &self.config_file, &self.config_map) {
+            (.., Some(name)) => return Configuration::ConfigMap(name.clone()),
             (Some(directory), ..) => Source::Directory(directory.clone()),
             (None, Some(file), None) => Source::File(file.clone()),
             (None, None, None) => Source::Embedded,
@@ -60,7 +52,7 @@ impl ConfigFlags {
 
     /// Reads the configuration now, and returns where it is from.
     pub(super) async fn read(&self, access: &Access) -> Result<(Entries, String), Failure> {
-        self.chosen().read(access).await
+        read(&self.chosen(), access).await
     }
 
     /// Reads and loads the configuration now.
@@ -71,15 +63,13 @@ impl ConfigFlags {
     }
 }
 
-impl Chosen {
-    /// Reads it now, and returns where it is from.
-    pub(super) async fn read(&self, access: &Access) -> Result<(Entries, String), Failure> {
-        match self {
-            Chosen::Local(source) => Ok((source.read()?, source.to_string())),
-            Chosen::ConfigMap(name) => {
-                let client = access.required(&Surroundings::current()).await?;
-                Ok((config_map::read(&client, name).await?, format!("ConfigMap {name}")))
-            }
+/// Reads a configuration now, and returns where it is from.
+pub(super) async fn read(from: &Configuration, access: &Access) -> Result<(Entries, String), Failure> {
+    match from {
+        Configuration::Local(source) => Ok((source.read()?, source.to_string())),
+        Configuration::ConfigMap(name) => {
+            let client = access.required(&Surroundings::current()).await?;
+            Ok((config_map::read(&client, name).await?, format!("ConfigMap {name}")))
         }
     }
 }

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
 
-use super::flags::{Chosen, ClusterFlags, ConfigFlags, DecisionFlags};
+use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::{FAILED, Failure};
 use crate::cluster::connect::Mode;
 use crate::duration::GoDuration;
 use crate::serve::identity::{self, IdentityError};
-use crate::serve::{Configuration, ServeError, ServeOptions, serve};
+use crate::serve::{ServeError, ServeOptions, serve};
 use crate::server::{Limits, ServerOptions, Stopped};
 use crate::telemetry::{self, LogFormat};
 use crate::tls::{ClientAuth, Identity};
@@ -122,15 +122,11 @@ impl Serve {
             decisions,
         } = self;
         let (identity, clients) = tls.identity()?;
-        let configuration = match config.chosen() {
-            Chosen::Local(source) => Configuration::Local(source),
-            Chosen::ConfigMap(name) => Configuration::ConfigMap(name),
-        };
         Ok(ServeOptions {
             server: ServerOptions { bind, metrics_bind, drain, limits: Limits::default() },
             identity,
             clients,
-            configuration,
+            configuration: config.chosen(),
             validated: config_name,
             region: config.region_id,
             node: node_name,
