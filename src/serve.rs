@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use self::identity::IdentityError;
 use self::store::Store;
 use self::webhook::Webhook;
-use crate::cluster::connect::{self, ConnectError, Mode, Surroundings};
+use crate::cluster::connect::{self, ConnectError, LookupMode, Surroundings};
 use crate::cluster::{Access, Lookups, readiness};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -46,7 +46,7 @@ pub struct ServeOptions {
     /// Which cluster.
     pub access: Access,
     /// Whether owners are looked up.
-    pub lookups: Mode,
+    pub lookups: LookupMode,
     /// How pods are decided on.
     pub settings: Settings,
 }
@@ -91,7 +91,7 @@ pub enum ServeError {
     Signals(#[source] io::Error),
 }
 
-/// Serves until a signal ends it, and says how that went.
+/// Serves until a signal ends it, and returns how that went.
 ///
 /// # Errors
 /// When it cannot start for a reason that never fixes itself. What can, such as a ConfigMap that does not exist yet,
@@ -189,7 +189,7 @@ struct Cluster {
 
 impl Cluster {
     /// The client for look-ups; `None` where they are off.
-    async fn for_lookups(&mut self, mode: Mode) -> Result<Option<Client>, ConnectError> {
+    async fn for_lookups(&mut self, mode: LookupMode) -> Result<Option<Client>, ConnectError> {
         self.client = connect::connect(&self.access, mode, &Surroundings::current()).await?;
         Ok(self.client.clone())
     }

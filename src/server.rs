@@ -36,7 +36,7 @@ use self::{
 };
 pub use self::{reply::Reply, shutdown::Shutdown};
 use crate::metrics::Metrics;
-pub use crate::readiness::Readiness;
+use crate::readiness::Readiness;
 use crate::tls::Tls;
 
 /// What answers reviews: the webhook as the server sees it.
@@ -56,7 +56,7 @@ pub struct ServerOptions {
     pub bind: SocketAddr,
     /// Where probes and metrics are served (`--metrics-bind`).
     pub metrics_bind: SocketAddr,
-    /// How long requests are still taken after the first signal (`--drain`): as long as it takes until nobody sends
+    /// How long requests are still taken after the first signal (`--drain`): as long as it takes until no client sends
     /// new connections here.
     pub drain: Duration,
     /// What a client may use up.

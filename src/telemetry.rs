@@ -1,4 +1,4 @@
-//! Logging: one line an event on stderr, as text or JSON.
+//! Logging: one line per event on stderr, as text or JSON.
 //!
 //! Stdout belongs to results. What is logged elsewhere must never contain a pod's body, a patch or an environment
 //! value; here that is why a panic is logged by its place and never by its message, which may quote what was parsed.
@@ -23,7 +23,7 @@ const DEFAULT_FILTER: &str = "info";
 
 /// The client of the API server logs every failed request as an error of its own. The caller of the request logs what
 /// became of it, and says it once, so this is left out unless a filter names the client.
-const SAID_ELSEWHERE: (&str, &str) = ("kube_client", "kube_client::client=off");
+const SILENCED: (&str, &str) = ("kube_client", "kube_client::client=off");
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum TelemetryError {
         /// What the parser says.
         source: ParseError,
     },
-    /// Somebody has set up logging before.
+    /// Logging was set up before.
     #[error("logging is already set up: {0}")]
     Installed(#[from] TryInitError),
     /// The thread that writes the log could not be started.
@@ -71,7 +71,7 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<LogWriter, Telemet
             _ => ("the default", DEFAULT_FILTER.to_owned()),
         },
     };
-    let (client, off) = SAID_ELSEWHERE;
+    let (client, off) = SILENCED;
     let whole = if text.contains(client) { text.clone() } else { format!("{text},{off}") };
     let filter =
         EnvFilter::try_new(whole).map_err(|source| TelemetryError::Filter { origin, text, source })?;

@@ -13,7 +13,7 @@ use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::input::{Input, InputItem};
 use super::offline::Offline;
 use super::{Failure, terminal};
-use crate::cluster::connect::{self, Mode, Surroundings};
+use crate::cluster::connect::{self, LookupMode, Surroundings};
 use engine::runtimes::DefaultRuntimes;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) struct DryRun {
     config: ConfigFlags,
     /// Whether to look up the pods' owners [default: on with --kubeconfig or --context]
     #[arg(long, value_name = "MODE", help_heading = "Cluster")]
-    lookups: Option<Mode>,
+    lookups: Option<LookupMode>,
     #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
@@ -90,7 +90,7 @@ impl DryRun {
         let config = config.load(&access).await?;
         // Offline unless a flag names a cluster: a KUBECONFIG that happens to be set does not count.
         let named = access.kubeconfig.is_some() || access.context.is_some();
-        let mode = lookups.unwrap_or(if named { Mode::On } else { Mode::Off });
+        let mode = lookups.unwrap_or(if named { LookupMode::On } else { LookupMode::Off });
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;
         let offline = Offline::new(&decisions, runtimes, client);
         let input = Input::read(&filename, &namespace)?;

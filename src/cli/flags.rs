@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use crate::cluster::Access;
 use crate::cluster::config_map;
-use crate::cluster::connect::{Mode, Surroundings};
+use crate::cluster::connect::{LookupMode, Surroundings};
 use crate::serve::Configuration;
 use crate::source::Source;
 use crate::telemetry::LogFormat;
@@ -139,16 +139,16 @@ pub(super) struct DecisionFlags {
 }
 
 /// `--lookups`
-impl ValueEnum for Mode {
+impl ValueEnum for LookupMode {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Mode::Auto, Mode::On, Mode::Off]
+        &[LookupMode::Auto, LookupMode::On, LookupMode::Off]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Mode::Auto => PossibleValue::new("auto").help("On in a cluster or with a kubeconfig"),
-            Mode::On => PossibleValue::new("on").help("On; fails if no cluster is configured"),
-            Mode::Off => PossibleValue::new("off").help("Off"),
+            LookupMode::Auto => PossibleValue::new("auto").help("On in a cluster or with a kubeconfig"),
+            LookupMode::On => PossibleValue::new("on").help("On; fails if no cluster is configured"),
+            LookupMode::Off => PossibleValue::new("off").help("Off"),
         })
     }
 }

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args};
 
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::{FAILED, Failure};
-use crate::cluster::connect::Mode;
+use crate::cluster::connect::LookupMode;
 use crate::duration::GoDuration;
 use crate::serve::identity::{self, IdentityError};
 use crate::serve::{ServeError, ServeOptions, serve};
@@ -55,7 +55,7 @@ pub(super) struct Serve {
     config: ConfigFlags,
     /// Whether to look up the pods' owners; auto means on in a cluster or with a kubeconfig
     #[arg(long, value_name = "MODE", default_value = "auto", help_heading = "Cluster")]
-    lookups: Mode,
+    lookups: LookupMode,
     /// Node to read the region from when --region-id is not set
     #[arg(long, value_name = "NAME", env = "NODE_NAME", help_heading = "Cluster")]
     node_name: Option<String>,

@@ -13,7 +13,7 @@ use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
 use super::input::Pods;
 use super::offline::Offline;
 use super::terminal::{self, eprint_line, print};
-use crate::cluster::connect::{self, Mode, Surroundings};
+use crate::cluster::connect::{self, LookupMode, Surroundings};
 
 #[derive(Debug, Args)]
 #[command(
@@ -73,7 +73,7 @@ impl Stale {
         let access = cluster.access();
         let config = config.load(&access).await?;
         let (pods, client) = if flags.filename.is_empty() {
-            let client = connect::connect(&access, Mode::On, &Surroundings::current()).await?;
+            let client = connect::connect(&access, LookupMode::On, &Surroundings::current()).await?;
             let Some(client) = client else {
                 return Err(Failure("no cluster configured; pass saved pods with -f FILE".to_owned()));
             };

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `--lookups`: whether owners are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
+pub enum LookupMode {
     /// On in a cluster or with a kubeconfig.
     #[default]
     Auto,
@@ -60,21 +60,24 @@ pub enum ConnectError {
     )]
     NoCluster,
     /// A kubeconfig that cannot be used.
-    #[error("{origin}: {reason}; fix the file or pass another one with --kubeconfig or --context")]
+    #[error(
+        "{origin}: {}; fix the file or pass another one with --kubeconfig or --context",
+        sentence(source)
+    )]
     Kubeconfig {
         /// Where the kubeconfig is from: the flag, the variable or the file.
         origin: String,
         /// What is wrong with it.
-        reason: String,
+        source: Box<KubeconfigError>,
     },
     /// The service account cannot be used.
     #[error(
         "the pod's service account cannot be used: {0}; mount it (automountServiceAccountToken), or set --lookups off"
     )]
-    ServiceAccount(InClusterError),
+    ServiceAccount(#[source] InClusterError),
     /// The client cannot be built, such as for a certificate that does not parse.
-    #[error("cannot create a Kubernetes client: {0}; fix the kubeconfig or the mounted service account")]
-    Client(String),
+    #[error("cannot create a Kubernetes client: {}; fix the kubeconfig or the mounted service account", chain(.0))]
+    Client(#[source] Box<kube::Error>),
 }
 
 /// Where the way to the cluster is configured.
@@ -102,13 +105,13 @@ impl Surroundings {
 /// When a cluster is named or needed and no way to it is configured. Does not try whether it answers.
 pub async fn connect(
     access: &Access,
-    mode: Mode,
+    mode: LookupMode,
     surroundings: &Surroundings,
 ) -> Result<Option<Client>, ConnectError> {
     let origin = match mode {
-        Mode::Off => None,
-        Mode::Auto => access.named(surroundings),
-        Mode::On => Some(access.any(surroundings)?),
+        LookupMode::Off => None,
+        LookupMode::Auto => access.named(surroundings),
+        LookupMode::On => Some(access.any(surroundings)?),
     };
     match origin {
         Some(origin) => Ok(Some(access.client(origin).await?)),
@@ -159,16 +162,17 @@ impl Access {
     async fn client(&self, origin: Origin) -> Result<Client, ConnectError> {
         let mut config = match origin {
             Origin::ServiceAccount => Config::incluster().map_err(ConnectError::ServiceAccount)?,
-            Origin::Files(origin, files) => self.read(&files).await.map_err(|error| {
-                ConnectError::Kubeconfig { origin, reason: chain(&error).trim_end_matches('.').to_owned() }
-            })?,
+            Origin::Files(origin, files) => {
+                let read = self.read(&files).await;
+                read.map_err(|source| ConnectError::Kubeconfig { origin, source: Box::new(source) })?
+            }
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // kube's own retries know nothing of the review's deadline.
         config.default_retry = false;
         let agent = concat!("sandbox-injector/", env!("CARGO_PKG_VERSION"));
         config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
-        Client::try_from(config).map_err(|error| ConnectError::Client(chain(&error)))
+        Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))
     }
 
     async fn read(&self, files: &[PathBuf]) -> Result<Config, KubeconfigError> {
@@ -179,6 +183,11 @@ impl Access {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         Config::from_custom_kubeconfig(merged, &options).await
     }
+}
+
+/// The error as part of a longer sentence.
+fn sentence(error: &KubeconfigError) -> String {
+    chain(error).trim_end_matches('.').to_owned()
 }
 
 impl Origin {
@@ -226,16 +235,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_names_its_mend() {
+    async fn errors_name_their_fix() {
         let nowhere = surroundings(None, false);
-        let connected = connect(&Access::default(), Mode::Auto, &nowhere).await;
+        let connected = connect(&Access::default(), LookupMode::Auto, &nowhere).await;
         assert!(connected.unwrap().is_none());
-        let error = connect(&Access::default(), Mode::On, &nowhere).await.err().unwrap().to_string();
+        let error = connect(&Access::default(), LookupMode::On, &nowhere).await.err().unwrap().to_string();
         assert!(error.contains("--kubeconfig FILE") && error.contains("--lookups off"), "{error}");
         let access = Access { kubeconfig: Some("/nowhere/config".into()), context: None };
-        let error = connect(&access, Mode::Auto, &nowhere).await.err().unwrap().to_string();
+        let error = connect(&access, LookupMode::Auto, &nowhere).await.err().unwrap().to_string();
         assert!(error.starts_with("--kubeconfig /nowhere/config: failed to read kubeconfig"), "{error}");
-        assert!(connect(&access, Mode::Off, &nowhere).await.unwrap().is_none());
+        assert!(connect(&access, LookupMode::Off, &nowhere).await.unwrap().is_none());
 
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config");
@@ -246,9 +255,9 @@ mod tests {
         )
         .unwrap();
         let access = Access { kubeconfig: Some(path.clone()), context: None };
-        assert!(connect(&access, Mode::Auto, &nowhere).await.unwrap().is_some());
+        assert!(connect(&access, LookupMode::Auto, &nowhere).await.unwrap().is_some());
         let access = Access { kubeconfig: Some(path), context: Some("b".to_owned()) };
-        let error = connect(&access, Mode::On, &nowhere).await.err().unwrap().to_string();
+        let error = connect(&access, LookupMode::On, &nowhere).await.err().unwrap().to_string();
         assert!(error.contains("failed to load current context: b"), "{error}");
     }
 }

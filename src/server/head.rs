@@ -100,6 +100,6 @@ mod tests {
             request = request.header(name, value.trim());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        assert_eq!(check(&head).err().map(|reply| reply.status.as_u16()), refused);
+        assert_eq!(check(&head).err().map(|reply| reply.code().as_u16()), refused);
     }
 }

@@ -32,7 +32,7 @@ use super::{
 use crate::metrics::{Admission, Metrics};
 
 /// The pauses after a failed accept, the second when it fails again and again.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+const ACCEPT_PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
 /// What is spoken on a listener.
 #[derive(Clone)]
@@ -95,7 +95,7 @@ impl Listener {
                     }
                     // Most likely no file descriptor is left; an idle connection has one.
                     shared.registry.displace(shared.limits.times.displaceable);
-                    sleep(BACK_OFF[usize::from(failures > 10)]).await;
+                    sleep(ACCEPT_PAUSES[usize::from(failures > 10)]).await;
                     failures = failures.saturating_add(1);
                 }
             }

@@ -18,13 +18,13 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status; a denial is a 200 whose body denies.
-    pub status: StatusCode,
+    status: StatusCode,
     /// The `Content-Type`.
-    pub content_type: HeaderValue,
+    content_type: HeaderValue,
     /// The whole body.
-    pub body: Bytes,
+    body: Bytes,
     /// Seconds for `Retry-After`: at 429 and 5xx the API server then retries within the webhook's time-out.
-    pub retry_after: Option<u32>,
+    retry_after: Option<u32>,
 }
 
 impl Reply {
@@ -67,6 +67,11 @@ impl Reply {
     #[must_use]
     pub fn overloaded(message: &str) -> Self {
         Self { retry_after: Some(1), ..Self::status(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
+    /// The HTTP status.
+    pub(super) fn code(&self) -> StatusCode {
+        self.status
     }
 
     /// As an answer after which the connection closes.

@@ -71,7 +71,7 @@ impl<R: Reviews> Endpoint<R> {
             Err((outcome, reply)) => {
                 self.metrics.admission(outcome, begun.elapsed());
                 if let Some(unlogged) = self.refusals.pass() {
-                    let (outcome, status) = (outcome.as_str(), reply.status.as_u16());
+                    let (outcome, status) = (outcome.as_str(), reply.code().as_u16());
                     tracing::warn!(outcome, status, unlogged, "request refused");
                 }
                 // Its body may not have been read, and then nothing can follow it.

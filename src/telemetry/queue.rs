@@ -11,16 +11,16 @@ use std::time::Duration;
 use std::{io, mem, thread};
 
 /// The most bytes that may wait; some thousands of lines.
-const ROOM: usize = 1 << 20;
+const MAX_QUEUED_BYTES: usize = 1 << 20;
 
 /// Bytes of room that are kept between bursts.
-const KEPT: usize = 64 << 10;
+const KEPT_BYTES: usize = 64 << 10;
 
 /// How long a line waits for others that it can leave with.
-const GATHERING: Duration = Duration::from_millis(5);
+const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// How long shutdown waits for the last lines to be read.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Takes whole lines, one per write.
 #[derive(Debug, Default)]
@@ -57,11 +57,11 @@ impl Queue {
         let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         if !state.ended {
             drop(state);
-            thread::sleep(GATHERING);
+            thread::sleep(GATHER_TIME);
             state = self.lock();
         }
         room.clear();
-        room.shrink_to(KEPT);
+        room.shrink_to(KEPT_BYTES);
         (mem::replace(&mut state.lines, room), mem::take(&mut state.dropped), state.ended)
     }
 }
@@ -69,7 +69,7 @@ impl Queue {
 impl Write for &Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.lock();
-        if state.lines.len() + line.len() > ROOM {
+        if state.lines.len() + line.len() > MAX_QUEUED_BYTES {
             state.dropped += 1;
         } else {
             let was_idle = state.lines.is_empty();
@@ -123,7 +123,7 @@ impl Drop for LogWriter {
         self.queue.lock().ended = true;
         self.queue.changed.notify_one();
         // A stalled reader must not block shutdown either.
-        let _ = self.written.recv_timeout(LAST_LINES);
+        let _ = self.written.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
@@ -173,13 +173,16 @@ mod tests {
         let (go, written, sink) = slow();
         let (writer, queue) = LogWriter::start(sink).unwrap();
         let line = [b'x'; 1024];
-        for _ in 0..3 * ROOM / line.len() {
+        for _ in 0..3 * MAX_QUEUED_BYTES / line.len() {
             (&*queue).write_all(&line).unwrap();
         }
         assert!(queue.lock().dropped > 0);
         drop(go);
         drop(writer);
         let length = written.try_iter().flatten().count();
-        assert!((ROOM..3 * ROOM).contains(&length) && length % line.len() == 0, "{length}");
+        assert!(
+            (MAX_QUEUED_BYTES..3 * MAX_QUEUED_BYTES).contains(&length) && length % line.len() == 0,
+            "{length}"
+        );
     }
 }

@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Readiness;
+use sandbox_injector::readiness::Readiness;
 use sandbox_injector::server::Reply;
 use sandbox_injector::server::Reviews;
 use sandbox_injector::server::Server;

@@ -10,7 +10,7 @@ use sandbox_injector::serve::store::Store;
 use sandbox_injector::serve::store::Taken;
 use sandbox_injector::serve::webhook::Webhook;
 use sandbox_injector::server::Limits;
-use sandbox_injector::server::Readiness;
+use sandbox_injector::readiness::Readiness;
 use sandbox_injector::server::Server;
 use sandbox_injector::server::ServerOptions;
 use sandbox_injector::server::Shutdown;
