@@ -59,11 +59,10 @@ impl Webhook {
         self
     }
 
+    /// Counts and logs a decision.
     fn record(&self, envelope: Envelope<'_>, decided: &Decided<'_>, active: &Active, begun: Instant) {
-        let Envelope { uid, namespace, name } = envelope;
-        let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));
         let counted = counted(&decided.verdict, self.settings.report_only);
-        self.metrics.admission(counted, begun.elapsed());
+        let Line { namespace, name, uid, micros } = count(&self.metrics, counted, &envelope, begun);
         let Decided { by, runtimes, verdict } = decided;
         for runtime in runtimes {
             let Some(counters) = active.counters(runtime) else { continue };
@@ -73,7 +72,7 @@ impl Webhook {
                 _ => {}
             }
         }
-        if !tracing::enabled!(tracing::Level::INFO) {
+        if !tracing::enabled!(tracing::Level::WARN) {
             return;
         }
         let runtimes = runtimes.iter().map(|runtime| runtime.name.as_str()).collect::<Vec<_>>().join(",");
@@ -81,7 +80,6 @@ impl Webhook {
         // The words of every other report; what is counted apart from them is in the metrics.
         let said = verdict.as_str();
         let enforced = !self.settings.report_only;
-        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let count = |action| decided.decisions().iter().filter(|decision| decision.action == action).count();
         match verdict {
             // Most pods are not sandbox pods: log those at debug.
@@ -129,6 +127,27 @@ impl Webhook {
         self.metrics.admission(Admission::Malformed, begun.elapsed());
         tracing::warn!(outcome = Admission::Malformed.as_str(), why = %malformed, "review");
         Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
+    }
+}
+
+/// What the line in the log says of every review.
+struct Line<'r> {
+    namespace: &'r str,
+    name: &'r str,
+    uid: &'r str,
+    micros: u64,
+}
+
+/// Counts a review that has been answered.
+fn count<'r>(metrics: &Metrics, admission: Admission, envelope: &Envelope<'r>, begun: Instant) -> Line<'r> {
+    let elapsed = begun.elapsed();
+    metrics.admission(admission, elapsed);
+    let Envelope { uid, namespace, name } = envelope;
+    Line {
+        namespace: clipped(namespace, NAME),
+        name: clipped(name, NAME),
+        uid: clipped(uid, NAME),
+        micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
     }
 }
 
@@ -197,9 +216,7 @@ impl Reviews for Webhook {
         let work = tokio::task::spawn_blocking(move || {
             let review = decode_raw(&body)?;
             let validation = review.validate(&rules, region.as_ref())?;
-            let counted = validated(&validation, rules.report_only);
-            metrics.admission(counted, begun.elapsed());
-            log_validation(&validation, counted, begun);
+            record_validation(&metrics, &validation, rules.report_only, begun);
             Ok(respond::write_validation(&validation, rules.report_only))
         });
         match work.await {
@@ -216,11 +233,12 @@ impl Reviews for Webhook {
     }
 }
 
-fn log_validation(validation: &Validation<'_>, counted: Admission, begun: Instant) {
-    let Validation { envelope: Envelope { uid, namespace, name }, kind, denial, warnings } = validation;
+/// Counts and logs a validation.
+fn record_validation(metrics: &Metrics, validation: &Validation<'_>, report_only: bool, begun: Instant) {
+    let counted = validated(validation, report_only);
+    let Validation { envelope, kind, denial, warnings } = validation;
+    let Line { namespace, name, uid, micros } = count(metrics, counted, envelope, begun);
     let (outcome, subject) = (counted.as_str(), kind.map_or("-", |kind| kind.as_str()));
-    let (uid, namespace, name) = (clipped(uid, NAME), clipped(namespace, NAME), clipped(name, NAME));
-    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     match (kind, denial) {
         (_, Some(denial)) => {
             // The first says enough; the API server has them all.

@@ -254,6 +254,18 @@ async fn the_contents_of_pods_are_never_logged() {
 }
 
 #[tokio::test]
+async fn a_denial_is_logged_at_level_warn() {
+    let level = "info,sandbox_injector::serve::webhook=warn";
+    let process = Process::start(&["--region-id", "cn-hangzhou", "--log-level", level]).await;
+    let client = process.client();
+    assert!(patch(&client.mutate(review("01-kruise-sandboxset-pod")).await).is_some());
+    let denied = client.mutate(review("06-opensandbox-pool-pod")).await;
+    assert_eq!(denied.json()["response"]["allowed"], false);
+    process.logged("outcome=\"denied\"").await;
+    assert!(!process.log().iter().any(|line| line.contains("outcome=\"injected\"")));
+}
+
+#[tokio::test]
 #[allow(clippy::await_holding_lock, reason = "holding it is what the test is about")]
 async fn a_stalled_log_reader_delays_no_pod() {
     const REVIEWS: usize = 1000;
