@@ -1,365 +1,326 @@
-//! Pods and configurations out of a stream of bytes: all names come from small pools, so that most of them meet, and
-//! now and then something stands where nobody expects it.
+//! Pods and configurations out of a stream of bytes. They collide often: everything comes from small pools, and most of
+//! it is the same on both sides.
+//!
+//! A [`Generator::tidy`] one makes configurations that load and pods as their owners write them, in the forms that the
+//! model of the engine's tests knows. A [`Generator::wild`] one knows more forms, and spoils some of what it makes.
 
-use arbitrary::{Result, Unstructured};
+mod container;
+mod spoil;
+
+use arbitrary::Unstructured;
 use engine::config::config_map::Entries;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-type Source<'s, 'd> = &'s mut Unstructured<'d>;
+pub use self::spoil::pointers;
+use super::paths::clean;
+
+/// What a pod contains and no answer may repeat.
+pub const SECRET: &str = "s3cr3t";
 
 const RUNTIMES: [&str; 3] = ["csi", "agent-runtime", "tools"];
-const CONTAINERS: [&str; 4] = ["main", "alpha", "beta", "gamma"];
-const VOLUMES: [&str; 3] = ["host", "scratch", "files"];
+const CONTAINERS: [&str; 4] = ["alpha", "beta", "gamma", "second"];
+const VOLUMES: [&str; 4] = ["host", "scratch", "files", "claim"];
 const PATHS: [&str; 5] = ["/a", "/a/", "/b//c", "/b/c", "/d"];
-const VARIABLES: [&str; 3] = ["A", "B", "REGION_ID"];
-const KEYS: [&str; 4] = ["team", "example.com/level", "a~b", "sandbox-injector.io/status"];
+const VARIABLES: [&str; 4] = ["A", "B", "LD_PRELOAD", "_X.y-z"];
 
-/// The keys of a configuration. Most of them load.
-pub fn entries(source: Source<'_, '_>) -> Result<Entries> {
-    let count = source.int_in_range(1..=RUNTIMES.len())?;
-    let mut entries = Entries::new();
-    for name in &RUNTIMES[..count] {
-        entries.push(((*name).to_owned(), runtime(source)?.to_string()));
-    }
-    if rarely(source)? {
-        let name = source.choose(&RUNTIMES)?;
-        let rule = json!({"system": "opensandbox", "pool": "team-*", "runtimes": [name]});
-        entries.push(("pools".to_owned(), json!([rule]).to_string()));
-    }
-    Ok(entries)
+/// A configuration and the requested runtimes.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The runtimes by name.
+    pub runtimes: Vec<(String, Value)>,
+    /// Which ones, in which order.
+    pub asked: Vec<String>,
 }
 
-fn runtime(source: Source<'_, '_>) -> Result<Value> {
-    let mut runtime = Object::default();
-    let mut main = Object::default();
-    // Seldom named: what is not there denies the pod.
-    if source.int_in_range(0..=3)? == 3 {
-        main.set(source, "name", |source| name(source, &CONTAINERS))?;
+impl Setup {
+    /// The entries of the configuration.
+    pub fn entries(&self) -> Entries {
+        self.runtimes.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
     }
-    main.list(source, "env", Some("name"), env)?;
-    main.list(source, "volumeMounts", Some("mountPath"), mount)?;
-    main.set(source, "lifecycle", lifecycle)?;
-    runtime.0.insert("mainContainer".to_owned(), main.close());
-    runtime.list(source, "csiSidecar", Some("name"), sidecar)?;
-    runtime.list(source, "initContainers", Some("name"), sidecar)?;
-    runtime.list(source, "containers", Some("name"), container)?;
-    runtime.list(source, "volume", Some("name"), volume)?;
-    runtime.set(source, "labels", texts)?;
-    runtime.set(source, "annotations", texts)?;
-    let mut runtime = runtime.close();
-    if !rarely(source)? {
-        repair(&mut runtime);
+
+    /// The requested runtimes.
+    pub fn asked(&self) -> Vec<(&str, &Value)> {
+        let find = |name: &String| self.runtimes.iter().find(|(other, _)| other == name);
+        self.asked.iter().filter_map(find).map(|(name, value)| (name.as_str(), value)).collect()
     }
-    Ok(runtime)
 }
 
-/// Takes out what would only be refused: mounts of volumes that there are not, and names that are there twice.
-fn repair(runtime: &mut Value) {
-    let volumes: Vec<Value> = items(runtime, "volume").map(|volume| volume["name"].clone()).collect();
-    let mut names = Vec::new();
-    for list in ["csiSidecar", "initContainers", "containers"] {
-        if let Some(containers) = runtime.get_mut(list).and_then(Value::as_array_mut) {
-            containers.retain(|container| {
+/// Makes pods and configurations of the choices that bytes stand for. Where the bytes end, the first choice is made.
+pub struct Generator<'s, 'd> {
+    bytes: &'s mut Unstructured<'d>,
+    wild: bool,
+}
+
+impl<'s, 'd> Generator<'s, 'd> {
+    /// Makes what the model knows.
+    pub fn tidy(bytes: &'s mut Unstructured<'d>) -> Self {
+        Self { bytes, wild: false }
+    }
+
+    /// Makes more forms, and spoils some.
+    pub fn wild(bytes: &'s mut Unstructured<'d>) -> Self {
+        Self { bytes, wild: true }
+    }
+
+    // Choices
+
+    /// A number below `count`.
+    fn below(&mut self, count: usize) -> usize {
+        self.bytes.int_in_range(0..=count - 1).unwrap_or(0)
+    }
+
+    /// A form below `tidy`, or below `wild` where more forms are wanted.
+    fn form(&mut self, tidy: usize, wild: usize) -> usize {
+        let count = if self.wild { wild } else { tidy };
+        self.below(count)
+    }
+
+    /// True once in `count` times, and never once the bytes are used up.
+    fn once_in(&mut self, count: usize) -> bool {
+        self.below(count) == count - 1
+    }
+
+    fn pick<'p>(&mut self, pool: &[&'p str]) -> &'p str {
+        pool[self.below(pool.len())]
+    }
+
+    /// Up to `most` items.
+    fn list(&mut self, most: usize, mut item: impl FnMut(&mut Self) -> Value) -> Vec<Value> {
+        (0..self.below(most + 1)).map(|_| item(self)).collect()
+    }
+
+    // Parts
+
+    /// The volume of that name, usually the same one.
+    fn volume(&mut self) -> Value {
+        let index = self.below(VOLUMES.len());
+        let name = VOLUMES[index];
+        match (self.form(12, 15), index) {
+            (0, _) => json!({"name": name}),
+            (1, _) => json!({"name": name, "emptyDir": {}}),
+            (2, _) => json!({"name": name, "emptyDir": {"medium": "Memory"}}),
+            (3, _) => json!({"name": name, "emptyDir": {"sizeLimit": "1024Mi"}}),
+            (4, _) => json!({"name": name, "configMap": {"name": "x", "items": [{"key": "k", "path": "p"}]}}),
+            (5, _) => json!({"name": name, "hostPath": {"path": "/other", "type": ""}}),
+            (12, _) => json!({"name": name, "hostPath": {"path": "/host"}}),
+            (13, _) => json!({"name": name, "configMap": {"name": "x", "defaultMode": 420}}),
+            (14, _) => {
+                let token = json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}});
+                json!({"name": name, "projected": {"sources": [token]}})
+            }
+            (_, 0) => json!({"name": name, "hostPath": {"path": "/host", "type": "Directory"}}),
+            (_, 1) => json!({"name": name, "emptyDir": {"sizeLimit": "1Gi"}}),
+            (_, 2) => json!({"name": name, "configMap": {"name": "x"}}),
+            _ => json!({"name": name, "persistentVolumeClaim": {"claimName": "c"}}),
+        }
+    }
+
+    /// Labels or annotations.
+    fn metadata_map(&mut self) -> Value {
+        let mut map = json!({});
+        for _ in 0..self.below(3) {
+            let keys = ["team", "example.com/level", "a~b", "sandbox-injector.io/status"];
+            let key = keys[self.form(2, 4)];
+            map[key] = json!(["1", "2", ""][self.form(2, 3)]);
+        }
+        map
+    }
+
+    // Configurations
+
+    fn runtime(&mut self) -> Value {
+        let mut runtime = json!({
+            "mainContainer": self.main_container(),
+            "csiSidecar": self.list(1, |this| this.container("x")),
+            "initContainers": self.list(1, |this| this.container("x")),
+            "containers": self.list(1, |this| this.container("x")),
+            "volume": self.list(3, Self::volume),
+            "labels": self.metadata_map(),
+            "annotations": self.metadata_map(),
+        });
+        unique(&mut runtime, "volume", |volume| volume["name"].to_string());
+        let mut names = Vec::new();
+        for list in ["csiSidecar", "initContainers", "containers"] {
+            let items = runtime[list].as_array_mut().unwrap();
+            items.retain(|container| {
                 let new = !names.contains(&container["name"]);
                 names.push(container["name"].clone());
                 new
             });
-            for container in containers {
-                known_mounts(container, &volumes);
+            if list == "containers" {
+                for container in items {
+                    remove(container, "restartPolicy");
+                }
             }
         }
+        runtime
     }
-    known_mounts(&mut runtime["mainContainer"], &volumes);
-}
 
-fn items<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
-    value[field].as_array().into_iter().flatten()
-}
-
-fn known_mounts(container: &mut Value, volumes: &[Value]) {
-    if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
-        mounts.retain(|mount| volumes.contains(&mount["name"]));
-    }
-}
-
-/// A pod, which is a sandbox more often than not.
-pub fn pod(source: Source<'_, '_>) -> Result<Value> {
-    let mut metadata = Object::default();
-    metadata.set(source, "name", |source| name(source, &["demo-x7k2m", "\u{7f}\u{e9}\"", ""]))?;
-    metadata.set(source, "annotations", |source| {
-        let mut annotations = texts(source)?;
-        match source.int_in_range(0..=7_u8)? {
-            5 => {
-                let value =
-                    name(source, &["csi", "none", "tools,csi", "all", "agent-runtime, csi", "\u{7f}"])?;
-                annotations["sandbox-injector.io/runtimes"] = value;
+    /// A configuration that loads unless it is spoilt, and what is requested of it.
+    pub fn setup(&mut self) -> Setup {
+        let count = 1 + self.below(RUNTIMES.len());
+        let mut values: Vec<Value> = (0..count).map(|_| self.runtime()).collect();
+        let volumes: Vec<Value> = values
+            .iter()
+            .flat_map(|runtime| runtime["volume"].as_array().unwrap())
+            .map(|volume| volume["name"].clone())
+            .collect();
+        for container in values.iter_mut().flat_map(containers_of) {
+            if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+                mounts.retain(|mount| volumes.contains(&mount["name"]));
             }
-            6 => annotations["kubectl.kubernetes.io/default-container"] = name(source, &CONTAINERS)?,
-            7 => annotations["sandbox-injector.io/status"] = anything(source)?,
-            _ => {}
+            prune(container, "volumeMounts");
         }
-        Ok(annotations)
-    })?;
-    metadata.set(source, "labels", |source| {
-        let mut labels = texts(source)?;
-        let (key, value) = *source.choose(&[
+        for value in &mut values {
+            if self.wild && self.once_in(8) {
+                self.spoil(value);
+            }
+        }
+        // The model knows none of the names that have a meaning of their own.
+        let name = |index: usize| {
+            if self.wild { RUNTIMES[index].to_owned() } else { format!("runtime-{}", index + 1) }
+        };
+        let mut asked: Vec<String> = (0..count).map(name).collect();
+        let runtimes = asked.iter().cloned().zip(values).collect();
+        // Usually all of them; now and then some, in another order.
+        if self.once_in(4) {
+            let first = self.below(count);
+            asked.rotate_left(first);
+            asked.truncate(1 + self.below(count));
+        }
+        Setup { runtimes, asked }
+    }
+
+    /// The entries of a configuration, now and then with rules for pools.
+    pub fn entries(&mut self) -> Entries {
+        let mut entries = self.setup().entries();
+        if self.once_in(16) {
+            let rule = json!({"system": "opensandbox", "pool": "team-*", "runtimes": [self.pick(&RUNTIMES)]});
+            entries.push(("pools".to_owned(), json!([rule]).to_string()));
+        }
+        entries
+    }
+
+    // Pods
+
+    fn metadata(&mut self) -> Value {
+        let (mut labels, mut annotations) = (self.metadata_map(), self.metadata_map());
+        let systems = [
             ("agents.kruise.io/sandbox-pool", "demo"),
             ("sandbox.opensandbox.io/pool-name", "team-a"),
             ("agents.x-k8s.io/pool", "ed572cc4"),
-        ])?;
+        ];
+        let (key, value) = systems[self.form(1, systems.len())];
         labels[key] = json!(value);
-        Ok(labels)
-    })?;
-    let mut spec = Object::default();
-    spec.list(source, "containers", None, container)?;
-    spec.list(source, "initContainers", None, sidecar)?;
-    spec.list(source, "volumes", None, volume)?;
-    match source.int_in_range(0..=7_u8)? {
-        5 => spec.set(source, "securityContext", |_| Ok(json!({"runAsNonRoot": true})))?,
-        6 => spec.set(source, "runtimeClassName", |_| Ok(json!("gvisor")))?,
-        7 => spec.set(source, "hostNetwork", |_| Ok(json!(true)))?,
-        _ => {}
-    }
-    Ok(json!({"metadata": metadata.close(), "spec": spec.close()}))
-}
-
-// === parts ===
-
-fn container(source: Source<'_, '_>) -> Result<Value> {
-    let name = *source.choose(&CONTAINERS)?;
-    let mut container = Object::default();
-    container.0.insert("name".to_owned(), json!(name));
-    container.0.insert("image".to_owned(), json!("registry/image:1"));
-    // Usually the one of that name that the other side has too.
-    match name {
-        "beta" => {
-            container.0.insert("securityContext".to_owned(), json!({"privileged": true}));
-            let mounts = json!([{"name": "host", "mountPath": "/b/c", "mountPropagation": "Bidirectional"}]);
-            container.0.insert("volumeMounts".to_owned(), mounts);
-        }
-        "gamma" => {
-            let mounts = json!([{"name": "scratch", "mountPath": "/a"}]);
-            container.0.insert("volumeMounts".to_owned(), mounts);
-        }
-        _ => {}
-    }
-    for _ in 0..source.int_in_range(0..=3_u8)?.saturating_sub(1) {
-        change(source, &mut container)?;
-    }
-    Ok(container.close())
-}
-
-fn sidecar(source: Source<'_, '_>) -> Result<Value> {
-    let mut sidecar = container(source)?;
-    if !rarely(source)? {
-        sidecar["restartPolicy"] = json!("Always");
-    }
-    Ok(sidecar)
-}
-
-fn change(source: Source<'_, '_>, container: &mut Object) -> Result<()> {
-    match source.int_in_range(0..=11_u8)? {
-        0 => container.set(source, "image", |source| {
-            let pinned = format!("registry/image:1@sha256:{}", "0a".repeat(32));
-            name(source, &["registry/image:2", &pinned, "registry/image"])
-        }),
-        1 => container.list(source, "env", None, env),
-        2 => container.list(source, "volumeMounts", None, mount),
-        3 => container.set(source, "lifecycle", lifecycle),
-        4 => container.set(source, "command", words),
-        5 => container.set(source, "args", words),
-        6 => container.set(source, "securityContext", |source| {
-            let user: u8 = source.int_in_range(0..=1)?;
-            pick(source, &[json!({}), json!({"privileged": false}), json!({"runAsUser": user})])
-        }),
-        7 => container.set(source, "resources", |source| {
-            let amount = pick(source, &[json!("1000m"), json!(1), json!("1"), json!("0.5"), json!("1e3Ki")])?;
-            pick(source, &[json!({"limits": {"cpu": amount}}), json!({"requests": {"a.b/gpu": amount}})])
-        }),
-        8 => container.list(source, "ports", None, |source| {
-            let port: u8 = source.int_in_range(1..=2)?;
-            let host = json!({"containerPort": port, "hostPort": port});
-            pick(
-                source,
-                &[json!({"containerPort": port}), json!({"containerPort": port, "protocol": "UDP"}), host],
-            )
-        }),
-        9 => container.list(source, "volumeDevices", None, |source| {
-            Ok(json!({"name": name(source, &VOLUMES)?, "devicePath": name(source, &PATHS)?}))
-        }),
-        10 => container.set(source, "livenessProbe", hook),
-        _ => container.set(source, "futureField", anything),
-    }
-}
-
-fn env(source: Source<'_, '_>) -> Result<Value> {
-    let mut env = Object::default();
-    env.set(source, "name", |source| name(source, &VARIABLES))?;
-    match source.int_in_range(0..=3_u8)? {
-        0 => {}
-        1 => env.set(source, "value", |source| name(source, &["", "cn-hangzhou", "<region-id>"]))?,
-        2 => env.set(source, "value", |_| Ok(json!("1")))?,
-        _ => env.set(source, "valueFrom", |source| {
-            let field = json!({"fieldRef": {"fieldPath": "metadata.uid"}});
-            let resource = json!({"resourceFieldRef": {"resource": "limits.cpu", "divisor": "0"}});
-            pick(source, &[field, resource])
-        })?,
-    }
-    Ok(env.close())
-}
-
-fn mount(source: Source<'_, '_>) -> Result<Value> {
-    let mut mount = Object::default();
-    mount.set(source, "name", |source| name(source, &VOLUMES))?;
-    mount.set(source, "mountPath", |source| name(source, &PATHS))?;
-    match source.int_in_range(0..=7_u8)? {
-        4 => mount.set(source, "readOnly", |source| Ok(json!(source.arbitrary::<bool>()?)))?,
-        5 => mount.set(source, "subPath", |source| name(source, &["sub", ""]))?,
-        6 | 7 => mount.set(source, "mountPropagation", |source| {
-            name(source, &["None", "HostToContainer", "Bidirectional"])
-        })?,
-        _ => {}
-    }
-    Ok(mount.close())
-}
-
-fn volume(source: Source<'_, '_>) -> Result<Value> {
-    let mut volume = Object::default();
-    volume.set(source, "name", |source| name(source, &VOLUMES))?;
-    match source.int_in_range(0..=6_u8)? {
-        0 => {}
-        1 => volume.set(source, "emptyDir", |source| {
-            pick(source, &[json!({}), json!({"sizeLimit": "1024Mi"}), json!({"sizeLimit": "1Gi"})])
-        })?,
-        2 => volume.set(source, "hostPath", |source| {
-            pick(source, &[json!({"path": "/host"}), json!({"path": "/host", "type": ""})])
-        })?,
-        3 => volume.set(source, "configMap", |_| Ok(json!({"name": "x", "defaultMode": 420})))?,
-        4 => volume.set(source, "projected", |_| {
-            Ok(json!({"sources": [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}]}))
-        })?,
-        _ => volume.set(source, "persistentVolumeClaim", |_| Ok(json!({"claimName": "c"})))?,
-    }
-    Ok(volume.close())
-}
-
-fn lifecycle(source: Source<'_, '_>) -> Result<Value> {
-    let mut lifecycle = Object::default();
-    for name in ["postStart", "preStop"] {
-        if source.arbitrary()? {
-            lifecycle.set(source, name, hook)?;
-        }
-    }
-    Ok(lifecycle.close())
-}
-
-fn hook(source: Source<'_, '_>) -> Result<Value> {
-    match source.int_in_range(0..=5_u8)? {
-        0 => pick(source, &[json!({"httpGet": {"port": 80}}), json!({"httpGet": {"port": 80, "path": "/"}})]),
-        1 => pick(source, &[json!({"sleep": {"seconds": 1}}), json!({"tcpSocket": {"port": 80}}), json!({})]),
-        _ => Ok(json!({"exec": {"command": words(source)?}})),
-    }
-}
-
-fn words(source: Source<'_, '_>) -> Result<Value> {
-    let starts = [vec!["bash", "-c"], vec!["/bin/bash", "-c"], vec!["sh", "-c"], vec!["/run"], vec![]];
-    let mut words = source.choose(&starts)?.clone();
-    for _ in 0..source.int_in_range(0..=2_u8)? {
-        words.push(source.choose(&["/start", "a b", "", "don't", "--", "(exec /run) && exec \"$@\""])?);
-    }
-    Ok(json!(words))
-}
-
-fn texts(source: Source<'_, '_>) -> Result<Value> {
-    let mut texts = Object::default();
-    for _ in 0..source.int_in_range(0..=2_u8)? {
-        let key = *source.choose(&KEYS)?;
-        texts.set(source, key, |source| name(source, &["1", "2", ""]))?;
-    }
-    Ok(texts.close())
-}
-
-// === pieces ===
-
-/// An object in the making.
-#[derive(Default)]
-struct Object(Map<String, Value>);
-
-impl Object {
-    /// Sets a field to what `value` says, or seldom to anything.
-    fn set<'d>(
-        &mut self,
-        source: &mut Unstructured<'d>,
-        field: &str,
-        value: impl FnOnce(&mut Unstructured<'d>) -> Result<Value>,
-    ) -> Result<()> {
-        let value = if rarely(source)? { anything(source)? } else { value(source)? };
-        self.0.insert(field.to_owned(), value);
-        Ok(())
-    }
-
-    /// Sets a field to a short list, or to none at all; of the items that share an `identity` only one is taken.
-    fn list<'d>(
-        &mut self,
-        source: &mut Unstructured<'d>,
-        field: &str,
-        identity: Option<&str>,
-        item: impl Fn(&mut Unstructured<'d>) -> Result<Value>,
-    ) -> Result<()> {
-        let count = source.int_in_range(0..=3_u8)?;
-        if count == 0 && source.arbitrary()? {
-            return Ok(());
-        }
-        self.set(source, field, |source| {
-            let mut list: Vec<Value> = Vec::new();
-            for _ in 0..count {
-                let item = if rarely(source)? { anything(source)? } else { item(source)? };
-                if identity.is_none_or(|id| list.iter().all(|other| other[id] != item[id])) {
-                    list.push(item);
-                }
+        let form = self.form(10, 12);
+        match form {
+            5 => annotations = Value::Null,
+            6 => annotations["kubectl.kubernetes.io/default-container"] = json!("second"),
+            7 => annotations["kubectl.kubernetes.io/default-container"] = json!("nobody"),
+            8 => annotations["sandbox-injector.io/status"] = json!(SECRET),
+            10 | 11 => {
+                let wanted = ["csi", "none", "tools,csi", "all", "agent-runtime, csi", "\u{7f}"];
+                annotations["sandbox-injector.io/runtimes"] = json!(self.pick(&wanted));
             }
-            Ok(Value::Array(list))
-        })
+            _ => {}
+        }
+        let mut metadata = json!({"namespace": "default", "labels": labels, "annotations": annotations});
+        match form {
+            4 => metadata["generateName"] = json!("demo-"),
+            _ => metadata["name"] = json!(["demo-x7k2m", "\u{7f}\u{e9}\"", ""][self.form(1, 3)]),
+        }
+        if form == 9 {
+            remove(&mut metadata, "annotations");
+        }
+        metadata
     }
 
-    fn close(self) -> Value {
-        Value::Object(self.0)
+    /// A pod as its owner wrote it. It passes the rules of the API server more often than not.
+    pub fn pod(&mut self) -> Value {
+        let mut containers = vec![self.own_container()];
+        containers.extend(self.list(1, |this| {
+            let mut container = this.container(SECRET);
+            remove(&mut container, "restartPolicy");
+            container
+        }));
+        let init = self.list(2, |this| this.container(SECRET));
+        let mut spec = json!({
+            "volumes": self.list(3, Self::volume),
+            "initContainers": init,
+            "containers": containers,
+        });
+        unique(&mut spec, "volumes", |volume| volume["name"].to_string());
+        unique(&mut spec, "initContainers", |container| container["name"].to_string());
+        let init = spec["initContainers"].clone();
+        let taken: Vec<&Value> =
+            init.as_array().into_iter().flatten().map(|container| &container["name"]).collect();
+        spec["containers"].as_array_mut().unwrap().retain(|container| !taken.contains(&&container["name"]));
+        unique(&mut spec, "containers", |container| container["name"].to_string());
+        match self.form(12, 13) {
+            5 => spec["volumes"] = Value::Null,
+            6 => spec["initContainers"] = Value::Null,
+            7 => remove(&mut spec, "volumes"),
+            8 => remove(&mut spec, "initContainers"),
+            9 => spec["securityContext"] = json!({"runAsNonRoot": true}),
+            10 => spec["runtimeClassName"] = json!("gvisor"),
+            11 => spec["futureField"] = json!(SECRET),
+            12 => spec["hostNetwork"] = json!(true),
+            _ => {}
+        }
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": self.metadata(), "spec": spec});
+        if self.wild && self.once_in(4) {
+            self.spoil(&mut pod);
+        }
+        pod
     }
 }
 
-/// Seldom true, and never once the bytes are used up.
-fn rarely(source: Source<'_, '_>) -> Result<bool> {
-    Ok(source.int_in_range(0..=47_u8)? == 47)
+/// All containers of a runtime, the main one included.
+fn containers_of(runtime: &mut Value) -> Vec<&mut Value> {
+    let mut all = Vec::new();
+    for (field, value) in runtime.as_object_mut().unwrap() {
+        match field.as_str() {
+            "mainContainer" => all.push(value),
+            "csiSidecar" | "initContainers" | "containers" => all.extend(value.as_array_mut().unwrap()),
+            _ => {}
+        }
+    }
+    all
 }
 
-fn name(source: Source<'_, '_>, names: &[&str]) -> Result<Value> {
-    source.choose(names).map(|name| json!(name))
+/// Only the first of the items that share an identity stays.
+fn unique(object: &mut Value, field: &str, identity: impl Fn(&Value) -> String) {
+    if let Some(items) = object[field].as_array_mut() {
+        let mut seen = Vec::new();
+        items.retain(|item| {
+            let id = identity(item);
+            let new = !seen.contains(&id);
+            seen.push(id);
+            new
+        });
+    }
+    prune(object, field);
 }
 
-fn pick(source: Source<'_, '_>, values: &[Value]) -> Result<Value> {
-    source.choose(values).cloned()
+/// Only the first mount at each path stays.
+fn unique_mounts(container: &mut Value) {
+    unique(container, "volumeMounts", |mount| clean(mount["mountPath"].as_str().unwrap()));
 }
 
-fn anything(source: Source<'_, '_>) -> Result<Value> {
-    pick(
-        source,
-        &[
-            Value::Null,
-            json!(false),
-            json!(true),
-            json!(0),
-            json!(-1),
-            json!(1.5),
-            json!(1e300),
-            json!(""),
-            json!("x"),
-            json!("\u{1}\u{7f}\u{202e}~/"),
-            json!([]),
-            json!({}),
-            json!([null]),
-            json!([[]]),
-            json!({"name": null}),
-            json!({"x": {"y": [1]}}),
-        ],
-    )
+/// Takes the null away that indexing left where there was nothing.
+fn prune(object: &mut Value, field: &str) {
+    if object[field].is_null() {
+        remove(object, field);
+    }
+}
+
+fn remove(object: &mut Value, field: &str) {
+    object.as_object_mut().unwrap().shift_remove(field);
+}
+
+fn push(object: &mut Value, field: &str, value: Value) {
+    match &mut object[field] {
+        Value::Array(items) => items.push(value),
+        other => *other = json!([value]),
+    }
 }

@@ -13,8 +13,9 @@
 mod configuration;
 mod decoder;
 mod edge;
-mod generate;
+pub mod generate;
 mod pair;
+pub mod paths;
 
 pub use self::configuration::configuration;
 pub use self::decoder::review_decoder;

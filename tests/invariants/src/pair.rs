@@ -1,6 +1,6 @@
 //! Pods and configurations that were made for each other, or nearly.
 
-use arbitrary::{Result, Unstructured};
+use arbitrary::Unstructured;
 use engine::config::config_map::Entries;
 use engine::inject::OnConflict;
 use engine::review::decide::Settings;
@@ -8,39 +8,30 @@ use engine::runtimes::DefaultRuntimes;
 use serde_json::{Value, json};
 
 use super::edge::Edge;
-use super::generate;
+use super::generate::Generator;
 
 /// A configuration, the operator's settings and a pod, built from `data`.
 pub fn pod_and_configuration(data: &[u8]) {
-    // What runs out of bytes is built of zeros, so this is not an error; there is one only where nothing is left to choose from.
-    let Ok(Pair { entries, settings, pod }) = Pair::build(&mut Unstructured::new(data)) else { return };
-    let Some(edge) = Edge::new(entries, settings) else { return };
+    let mut bytes = Unstructured::new(data);
+    let flags: u8 = bytes.arbitrary().unwrap_or_default();
+    let mut generator = Generator::wild(&mut bytes);
+    let (entries, pod) = (generator.entries(), generator.pod());
+    let Some(edge) = Edge::new(entries.clone(), settings(flags, &entries)) else { return };
     edge.check(review(&pod).to_string().as_bytes());
 }
 
-struct Pair {
-    entries: Entries,
-    settings: Settings,
-    pod: Value,
-}
-
-impl Pair {
-    fn build(source: &mut Unstructured<'_>) -> Result<Self> {
-        let mut settings = Settings::default();
-        let flags: u8 = source.arbitrary()?;
-        if flags & 1 != 0 {
-            settings.injection.on_conflict = OnConflict::Keep;
-        }
-        settings.injection.status_annotation = flags & 2 == 0;
-        settings.report_only = flags & 0b1_1100 == 0b1_1100;
-        let entries = generate::entries(source)?;
-        if flags & 0b110_0000 != 0 {
-            let names = entries.iter().map(|(key, _)| key.clone()).filter(|key| key != "pools");
-            settings.selection.forced = Some(DefaultRuntimes(names.collect()));
-        }
-        let pod = generate::pod(source)?;
-        Ok(Self { entries, settings, pod })
+fn settings(flags: u8, entries: &Entries) -> Settings {
+    let mut settings = Settings::default();
+    if flags & 1 != 0 {
+        settings.injection.on_conflict = OnConflict::Keep;
     }
+    settings.injection.status_annotation = flags & 2 == 0;
+    settings.report_only = flags & 0b1_1100 == 0b1_1100;
+    if flags & 0b110_0000 != 0 {
+        let names = entries.iter().map(|(key, _)| key.clone()).filter(|key| key != "pools");
+        settings.selection.forced = Some(DefaultRuntimes(names.collect()));
+    }
+    settings
 }
 
 /// The review of a pod's creation.

@@ -104,7 +104,7 @@ impl Oracle {
             let path = text(&mount["mountPath"]);
             self.rule(!path.is_empty() && !path.contains(':'), || format!("{at}: {path:?} is no mount path"));
             // The API server compares letter by letter; the runtime would mount one over the other.
-            let clean = super::paths::clean(path);
+            let clean = invariants::paths::clean(path);
             self.rule(paths.insert(clean), || format!("{at}: {path:?} is mounted twice"));
             self.rule(volumes.contains(text(&mount["name"])), || format!("{at}: there is no such volume"));
             let sub = text(&mount["subPath"]);

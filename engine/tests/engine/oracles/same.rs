@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::apiserver::{TOKEN_PATH, quantity};
-use super::paths::clean;
+use invariants::paths::clean;
 
 /// The items of a list; none where there is none.
 pub(crate) fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
