@@ -73,6 +73,9 @@ fn json_is_one_object_with_everything() {
     let fields: Vec<&String> = json.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["source", "errors", "warnings", "findings", "runtimes"]);
     assert_eq!((&json["errors"], &json["warnings"]), (&json!(2), &json!(1)));
+    let first = &json["findings"][0];
+    let page = first["page"].as_str().unwrap();
+    assert!(page.ends_with(&format!("/findings.html#{}", first["code"].as_str().unwrap())), "{page}");
     let findings: Vec<String> = json["findings"]
         .as_array()
         .unwrap()

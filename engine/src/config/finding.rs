@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::json_path::JsonPath;
 use crate::text::printable;
 
+/// Where the pages of docs/ are published, each under its own name.
+const DOCUMENTATION: &str = "https://openkruise.github.io/sandbox-injector";
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,6 +119,13 @@ codes! {
     CsiAlone = "csi-alone", Warning;
     /// A sidecar with neither limits nor `__IGNORE_RESOURCE__=true`.
     NoLimits = "no-limits", Warning;
+}
+
+impl Code {
+    /// The address of the section that explains such a finding and how to fix it.
+    pub fn page(self) -> String {
+        format!("{DOCUMENTATION}/findings.html#{}", self.as_str())
+    }
 }
 
 impl fmt::Display for Code {

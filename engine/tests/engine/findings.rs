@@ -77,6 +77,11 @@ fn the_page_has_a_section_for_every_code_and_no_other() {
             Severity::Warning => "**Warning",
         };
         assert!(text.trim_start().starts_with(severity), "{code}: {text}");
+        // The book makes a heading's anchor of its text, and a page's address of its file's name.
+        let (page, anchor) =
+            code.page().split_once('#').map(|(page, anchor)| (page.to_owned(), anchor.to_owned())).unwrap();
+        assert!(page.starts_with("https://") && page.ends_with("/findings.html"), "{page}");
+        assert_eq!(anchor, code.as_str());
     }
 }
 

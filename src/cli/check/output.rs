@@ -73,7 +73,8 @@ fn row(finding: &Finding) -> Vec<Cell> {
 
 fn finding(finding: &Finding) -> Value {
     let Finding { code, severity, runtime, path: _, message } = finding;
-    json!({"severity": severity, "code": code.as_str(), "runtime": runtime, "path": finding.place(), "message": message})
+    json!({"severity": severity, "code": code.as_str(), "runtime": runtime, "path": finding.place(),
+        "message": message, "page": code.page()})
 }
 
 fn counted(findings: &[Finding]) -> String {
