@@ -3,25 +3,23 @@
 //! Two spellings of one amount compare equal. The grammar is that of
 //! <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 
-use std::cmp::Ordering;
-
-/// An exact amount: `digits × 2^binary × 10^decimal`, reduced so that equal amounts are equal values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An amount as exact as the API server keeps it: in billionths, and not beyond 2^63-1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity {
     negative: bool,
-    /// Decimal digits without leading or trailing zeros; empty is zero.
-    digits: String,
-    /// The power of ten that the digits are multiplied by.
-    exponent: i32,
+    nanos: u128,
 }
 
 /// A text that is no quantity.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a quantity: write a number with an optional suffix, such as 500m, 1Gi or 2")]
 pub struct InvalidQuantity;
 
-/// The largest number of digits that is worked with; the API server itself caps quantities at 2^63-1.
-const MAX_DIGITS: usize = 64;
+/// Digits after the point that the API server keeps.
+const SCALE: i32 = 9;
+
+/// The API server takes larger amounts for this one.
+const MAX_NANOS: u128 = (i64::MAX as u128) * 10_u128.pow(SCALE as u32);
 
 impl Quantity {
     /// Reads a quantity.
@@ -34,45 +32,48 @@ impl Quantity {
         let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.len() + fraction.len() == 0 || fraction.contains('.') || number.len() > MAX_DIGITS {
+        if whole.len() + fraction.len() == 0 || fraction.contains('.') {
             return Err(InvalidQuantity);
         }
         let (binary, decimal) = scale(suffix).ok_or(InvalidQuantity)?;
+        let fraction = fraction.trim_end_matches('0');
         let fraction_len = i32::try_from(fraction.len()).map_err(|_| InvalidQuantity)?;
-        let mut digits = multiply_by_power_of_1024(&format!("{whole}{fraction}"), binary);
-        let mut exponent = decimal - fraction_len;
-        let kept = digits.trim_end_matches('0').len();
-        exponent += i32::try_from(digits.len() - kept).map_err(|_| InvalidQuantity)?;
-        digits.truncate(kept);
-        let leading = digits.len() - digits.trim_start_matches('0').len();
-        digits.drain(..leading);
-        if digits.is_empty() {
-            return Ok(Self { negative: false, digits, exponent: 0 });
-        }
-        Ok(Self { negative, digits, exponent })
+        // More digits than that are no amount of anything.
+        let digits: u128 = format!("0{whole}{fraction}").parse().map_err(|_| InvalidQuantity)?;
+        let nanos = nanos(digits, binary, SCALE + decimal - fraction_len);
+        Ok(Self { negative: negative && nanos > 0, nanos })
     }
 
     /// One spelling for each amount, for comparing by text.
     pub fn canonical(&self) -> String {
-        match (self.digits.as_str(), self.exponent) {
-            ("", _) => "0".to_owned(),
-            (digits, 0) => format!("{}{digits}", self.sign()),
-            (digits, exponent) => format!("{}{digits}e{exponent}", self.sign()),
+        if self.nanos == 0 {
+            return "0".to_owned();
         }
-    }
-
-    fn sign(&self) -> &'static str {
-        if self.negative { "-" } else { "" }
-    }
-
-    /// Compares with zero.
-    pub fn sign_order(&self) -> Ordering {
-        match (self.digits.is_empty(), self.negative) {
-            (true, _) => Ordering::Equal,
-            (false, true) => Ordering::Less,
-            (false, false) => Ordering::Greater,
+        let (mut digits, mut exponent) = (self.nanos, -SCALE);
+        while digits.is_multiple_of(10) {
+            digits /= 10;
+            exponent += 1;
         }
+        let sign = if self.negative { "-" } else { "" };
+        if exponent == 0 { format!("{sign}{digits}") } else { format!("{sign}{digits}e{exponent}") }
     }
+}
+
+/// `digits × 1024^binary × 10^decimal`, rounded up as the API server does, so that little does not become nothing.
+fn nanos(digits: u128, binary: u32, decimal: i32) -> u128 {
+    if digits == 0 {
+        return 0;
+    }
+    let Some(digits) = 1024_u128.checked_pow(binary).and_then(|power| digits.checked_mul(power)) else {
+        return MAX_NANOS;
+    };
+    let power = 10_u128.checked_pow(decimal.unsigned_abs());
+    let nanos = if decimal < 0 {
+        power.map_or(1, |power| digits.div_ceil(power))
+    } else {
+        power.and_then(|power| digits.checked_mul(power)).unwrap_or(MAX_NANOS)
+    };
+    nanos.min(MAX_NANOS)
 }
 
 /// The powers of 1024 and of ten that a suffix stands for.
@@ -103,24 +104,6 @@ fn scale(suffix: &str) -> Option<(u32, i32)> {
             (0, power.parse().ok()?)
         }
     })
-}
-
-/// Schoolbook multiplication on decimal digits, so that no amount overflows or is rounded.
-fn multiply_by_power_of_1024(digits: &str, power: u32) -> String {
-    let mut number: Vec<u32> = digits.bytes().rev().map(|b| u32::from(b - b'0')).collect();
-    for _ in 0..power {
-        let mut carry = 0;
-        for digit in &mut number {
-            let product = *digit * 1024 + carry;
-            *digit = product % 10;
-            carry = product / 10;
-        }
-        while carry > 0 {
-            number.push(carry % 10);
-            carry /= 10;
-        }
-    }
-    number.iter().rev().filter_map(|digit| char::from_digit(*digit, 10)).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +141,18 @@ mod tests {
         assert_ne!(canonical("1G"), canonical("1Gi"));
         assert_ne!(canonical("1"), canonical("1m"));
         assert_ne!(canonical("-1"), canonical("1"));
-        assert_eq!(Quantity::parse("-1").unwrap().sign_order(), Ordering::Less);
+    }
+
+    #[test]
+    fn amounts_are_kept_as_the_api_server_keeps_them() {
+        assert_eq!(canonical("0.1n"), canonical("1n"), "rounded up");
+        assert_eq!(canonical("1.0000000001"), "1000000001e-9");
+        assert_eq!(canonical("1e40"), canonical("9223372036854775807"), "the largest amount");
+        assert_eq!(canonical("16Ei"), canonical("8Ei"), "beyond the largest amount");
+        assert_ne!(canonical("7Ei"), canonical("8Ei"));
+        assert_eq!(canonical("-1e40"), "-9223372036854775807");
+        assert_eq!(canonical("1.50000000000000000000000000000000000000000000"), "15e-1");
+        assert!(Quantity::parse(&"9".repeat(40)).is_err());
     }
 
     #[test]
