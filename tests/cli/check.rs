@@ -81,7 +81,7 @@ fn json_is_one_object_with_everything() {
         .unwrap()
         .iter()
         .map(|finding| {
-            assert_eq!(finding.as_object().unwrap().len(), 5);
+            assert_eq!(finding.as_object().unwrap().len(), 6);
             let text = |field: &str| finding[field].as_str().unwrap().to_owned();
             format!("{} {} {} {}", text("severity"), text("code"), text("runtime"), text("path"))
         })
