@@ -9,6 +9,7 @@ pub mod budget;
 pub mod config;
 pub mod inject;
 pub mod json_path;
+mod json_text;
 pub mod kube;
 pub mod patch;
 pub mod pattern;

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use crate::place::{HookName, Place};
 
 pub use fragment::Fragment;
-pub use write::{encoded_size_hint, write, write_encoded, write_escaped, write_text};
+pub use write::{encoded_size_hint, write, write_encoded};
 
 /// The value that an operation brings.
 #[derive(Debug, Clone, PartialEq, Eq)]

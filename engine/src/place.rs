@@ -4,6 +4,9 @@
 //! denials; a patch needs the JSON pointer, `/spec/containers/0/env/-`. This is the only module that writes either.
 
 use std::fmt;
+use std::io::Write as _;
+
+use crate::json_text::write_escaped;
 
 /// One of the two lists of containers of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,9 +123,76 @@ impl<'a> Place<'a> {
         Self::ContainerField(ContainerList::Containers, container, "lifecycle")
     }
 
-    /// The place as a JSON pointer (<https://www.rfc-editor.org/rfc/rfc6901>).
-    pub fn pointer(self) -> Pointer<'a> {
-        Pointer(self)
+    /// Appends the place as a JSON pointer (<https://www.rfc-editor.org/rfc/rfc6901>), escaped as it stands in the JSON
+    /// string of a patch.
+    pub(crate) fn write_pointer(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Map(map) => write_steps(&["metadata", map.as_str()], out),
+            Self::Entry(map, key) => {
+                Self::Map(map).write_pointer(out);
+                write_token(key, out);
+            }
+            Self::Spec => write_steps(&["spec"], out),
+            Self::SecurityContext => write_steps(&["spec", "securityContext"], out),
+            Self::Volumes => write_steps(&["spec", "volumes"], out),
+            Self::Volume(key) => {
+                Self::Volumes.write_pointer(out);
+                key.write_token(out);
+            }
+            Self::Containers(list) => write_steps(&["spec", list.as_str()], out),
+            Self::Container(list, key) => {
+                Self::Containers(list).write_pointer(out);
+                key.write_token(out);
+            }
+            Self::ContainerField(list, index, field) => {
+                Self::Container(list, Key::Index(index)).write_pointer(out);
+                write_token(field, out);
+            }
+            Self::ContainerItem(list, index, field, key) => {
+                Self::ContainerField(list, index, field).write_pointer(out);
+                key.write_token(out);
+            }
+            Self::Hook(index, hook) => {
+                Self::lifecycle(index).write_pointer(out);
+                write_steps(&[hook.as_str()], out);
+            }
+        }
+    }
+}
+
+impl Key<'_> {
+    fn write_token(self, out: &mut Vec<u8>) {
+        match self {
+            // Writing into memory cannot fail.
+            Self::Index(index) => _ = write!(out, "/{index}"),
+            Self::Identity(_) => out.extend_from_slice(b"/-"),
+        }
+    }
+}
+
+/// Appends field names that have nothing to escape.
+fn write_steps(steps: &[&str], out: &mut Vec<u8>) {
+    for step in steps {
+        out.push(b'/');
+        out.extend_from_slice(step.as_bytes());
+    }
+}
+
+/// Appends one token, with the two characters escaped that mean something in a pointer.
+fn write_token(token: &str, out: &mut Vec<u8>) {
+    out.push(b'/');
+    // Most are names of fields.
+    if token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return out.extend_from_slice(token.as_bytes());
+    }
+    for piece in token.split_inclusive(['~', '/']) {
+        let (plain, escaped) = match (piece.strip_suffix('~'), piece.strip_suffix('/')) {
+            (Some(plain), _) => (plain, "~0"),
+            (_, Some(plain)) => (plain, "~1"),
+            _ => (piece, ""),
+        };
+        write_escaped(plain, out);
+        out.extend_from_slice(escaped.as_bytes());
     }
 }
 
@@ -157,70 +227,6 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-/// A [`Place`] that is spelled as a JSON pointer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pointer<'a>(Place<'a>);
-
-impl fmt::Display for Pointer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Place::Map(map) => write_steps(f, ["/metadata/", map.as_str()]),
-            Place::Entry(map, key) => {
-                write_steps(f, ["/metadata/", map.as_str()])?;
-                write_token(f, key)
-            }
-            Place::Spec => f.write_str("/spec"),
-            Place::SecurityContext => f.write_str("/spec/securityContext"),
-            Place::Volumes => f.write_str("/spec/volumes"),
-            Place::Volume(key) => {
-                f.write_str("/spec/volumes")?;
-                write_key(f, key)
-            }
-            Place::Containers(list) => write_steps(f, ["/spec/", list.as_str()]),
-            Place::Container(list, key) => {
-                write_steps(f, ["/spec/", list.as_str()])?;
-                write_key(f, key)
-            }
-            Place::ContainerField(list, index, field) => {
-                write!(f, "/spec/{}/{index}", list.as_str())?;
-                write_token(f, field)
-            }
-            Place::ContainerItem(list, index, field, key) => {
-                Pointer(Place::ContainerField(list, index, field)).fmt(f)?;
-                write_key(f, key)
-            }
-            Place::Hook(index, hook) => {
-                Pointer(Place::lifecycle(index)).fmt(f)?;
-                write_token(f, hook.as_str())
-            }
-        }
-    }
-}
-
-fn write_steps(f: &mut fmt::Formatter<'_>, steps: [&str; 2]) -> fmt::Result {
-    steps.into_iter().try_for_each(|step| f.write_str(step))
-}
-
-fn write_key(f: &mut fmt::Formatter<'_>, key: Key<'_>) -> fmt::Result {
-    match key {
-        Key::Index(index) => write!(f, "/{index}"),
-        Key::Identity(_) => f.write_str("/-"),
-    }
-}
-
-/// One token, with the two characters escaped that mean something in a pointer.
-fn write_token(f: &mut fmt::Formatter<'_>, token: &str) -> fmt::Result {
-    f.write_str("/")?;
-    for piece in token.split_inclusive(['~', '/']) {
-        match (piece.strip_suffix('~'), piece.strip_suffix('/')) {
-            (Some(plain), _) => write_steps(f, [plain, "~0"])?,
-            (_, Some(plain)) => write_steps(f, [plain, "~1"])?,
-            _ => f.write_str(piece)?,
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +240,7 @@ mod tests {
     #[case(
         Place::Entry(MetadataMap::Annotations, "a.b/c~\"d"),
         "metadata.annotations[a.b/c~\"d]",
-        "/metadata/annotations/a.b~1c~0\"d"
+        "/metadata/annotations/a.b~1c~0\\\"d"
     )]
     #[case(Place::Spec, "spec", "/spec")]
     #[case(Place::SecurityContext, "spec.securityContext", "/spec/securityContext")]
@@ -263,6 +269,8 @@ mod tests {
     )]
     fn a_place_has_two_spellings(#[case] place: Place<'_>, #[case] field: &str, #[case] pointer: &str) {
         assert_eq!(place.to_string(), field);
-        assert_eq!(place.pointer().to_string(), pointer);
+        let mut written = Vec::new();
+        place.write_pointer(&mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), pointer);
     }
 }

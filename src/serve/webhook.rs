@@ -24,7 +24,8 @@ use engine::review::{Envelope, respond};
 use engine::text::{NAME, clipped};
 
 /// What one review may cost: far more than any pod that is created for its use, and no more than a replica can bear.
-/// A 7 MiB review of a pod that repeats every item of a configuration stays below both.
+/// A 7 MiB review of a pod that
+/// repeats every item of the default configuration stays far below both.
 const MAX_STEPS: u64 = 50_000_000;
 /// Bytes of JSON that one review may cause to be parsed after its first reading.
 const MAX_PARSED_BYTES: u64 = 256 << 20;
@@ -253,5 +254,85 @@ fn record_validation(metrics: &Metrics, validation: &Validation<'_>, report_only
         (None, None) => {
             tracing::debug!(outcome, kind = subject, namespace, name, uid, micros, "validation");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+    use engine::config::Config;
+    use engine::runtimes::Question;
+    use serde_json::{Value, json};
+
+    fn config() -> Config {
+        let region = "cn-hangzhou".parse().unwrap();
+        Config::load(&Source::Embedded.read().unwrap(), Some(&region)).unwrap()
+    }
+
+    fn review(fill: impl FnOnce(&mut Value)) -> Vec<u8> {
+        let recorded = include_str!("../../testdata/reviews/01-kruise-sandboxset-pod.json");
+        let mut review: Value = serde_json::from_str(recorded).unwrap();
+        let pod = &mut review["request"]["object"];
+        pod["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "agent-runtime,csi".into();
+        fill(pod);
+        review.to_string().into_bytes()
+    }
+
+    /// What a review costs, as a share of what it may.
+    fn share(body: &[u8]) -> f64 {
+        let (review, config, settings) = (decode(body).unwrap(), config(), Settings::default());
+        let mut budget = Budget::unlimited();
+        let progress = review.decide(&config, &settings, &mut budget);
+        progress.finish(&mut budget, |question: &Question| panic!("look-ups are off: {question:?}"));
+        let spent = budget.spent();
+        println!("{} bytes of body: {} steps and {} bytes", body.len(), spent.steps, spent.bytes);
+        (spent.steps as f64 / MAX_STEPS as f64).max(spent.bytes as f64 / MAX_PARSED_BYTES as f64)
+    }
+
+    #[test]
+    fn a_pod_of_a_mebibyte_costs_less_than_a_hundredth_of_what_it_may() {
+        assert!(share(&review(|_| {})) < 1e-4);
+        let large = review(|pod| {
+            let env: Vec<Value> = (0..1000)
+                .map(|number| json!({"name": format!("E{number}"), "value": "x".repeat(1100)}))
+                .collect();
+            pod["spec"]["containers"][0]["env"] = env.into();
+        });
+        assert!(large.len() > 1 << 20);
+        assert!(share(&large) < 1e-2);
+    }
+
+    #[test]
+    fn the_largest_review_that_is_accepted_stays_below_what_it_may_cost() {
+        let repeated = review(|pod| {
+            // As long as lists may be, each item with an identity that the configuration has, in every container.
+            let config = config();
+            let names = |of: fn(&engine::config::MainContainer) -> &[engine::config::Item]| -> Vec<String> {
+                let items = config.runtimes().iter().flat_map(|runtime| of(&runtime.main));
+                items.map(|item| item.identity.clone()).collect()
+            };
+            let (env, mounts) = (names(|main| &main.env), names(|main| &main.volume_mounts));
+            let repeat = |names: &[String], count: usize, item: fn(&str) -> Value| -> Vec<Value> {
+                names.iter().cycle().take(count).map(|name| item(name)).collect()
+            };
+            let container = &mut pod["spec"]["containers"][0];
+            container["env"] =
+                repeat(&env, 10_000, |name| json!({"name": name, "value": "x".repeat(200)})).into();
+            container["volumeMounts"] =
+                repeat(&mounts, 10_000, |path| json!({"name": "envd-volume", "mountPath": path})).into();
+            let volumes = config.runtimes().iter().flat_map(|runtime| &runtime.volumes);
+            let volumes: Vec<String> = volumes.map(|volume| volume.item.identity.clone()).collect();
+            pod["spec"]["volumes"] =
+                repeat(&volumes, 10_000, |name| json!({"name": name, "emptyDir": {}})).into();
+            let others = (0..10_000).map(|number| {
+                json!({"name": format!("c{number}"), "volumeMounts": [{"name": "run-cnfs", "mountPath": "/run/cnfs"}]})
+            });
+            pod["spec"]["initContainers"] = others.collect();
+            let filler = (7_usize << 20).saturating_sub(pod.to_string().len());
+            pod["metadata"]["annotations"]["filler"] = "x".repeat(filler).into();
+        });
+        assert!(repeated.len() >= 7 << 20, "{} bytes", repeated.len());
+        assert!(share(&repeated) < 0.5);
     }
 }

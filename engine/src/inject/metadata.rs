@@ -10,7 +10,8 @@ use super::{Mark, Stop};
 use crate::annotations::STATUS_ANNOTATION;
 use crate::budget::Budget;
 use crate::config::Runtime;
-use crate::patch::{Value, write_text};
+use crate::json_text::write_text;
+use crate::patch::Value;
 use crate::place::{MetadataMap, Place};
 use crate::pod::{Object, Text};
 

@@ -1,12 +1,11 @@
 //! Patches as text, and in base64 as an AdmissionReview carries them.
 
-use std::fmt::{self, Write as _};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fragment::pad;
 use super::{Fragment, Operation, Value};
+use crate::json_text::write_text;
 
 /// Letters of base64 for what surrounds an operation's value, path and all, where nothing is out of the ordinary.
 const OPERATION: usize = 160;
@@ -120,8 +119,7 @@ fn write_to(operations: &[Operation<'_>], out: &mut impl Sink) {
             Operation::Replace(place, value) => (br#"{"op":"replace","path":""#, place, value),
         };
         out.push(head);
-        // Writing into memory cannot fail.
-        let _ = write!(Escaped(out.bytes()), "{}", place.pointer());
+        place.write_pointer(out.bytes());
         out.push(br#"","value":"#);
         write_value(value, out);
         out.push(b"}");
@@ -156,32 +154,6 @@ fn separated<T, S: Sink>(open: u8, items: &[T], close: u8, out: &mut S, mut writ
         write(item, out);
     }
     out.push(&[close]);
-}
-
-/// The inside of a JSON string.
-struct Escaped<'o>(&'o mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        match text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
-            true => self.0.extend_from_slice(text.as_bytes()),
-            false => write_escaped(text, self.0),
-        }
-        Ok(())
-    }
-}
-
-/// Appends a JSON string.
-pub fn write_text(text: &str, out: &mut Vec<u8>) {
-    let _ = serde_json::to_writer(out, text);
-}
-
-/// Appends what is between the quotes of a JSON string.
-pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    write_text(text, out);
-    out.pop();
-    out.remove(start);
 }
 
 #[cfg(test)]

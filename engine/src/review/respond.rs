@@ -8,7 +8,8 @@ use super::decide::{Decided, Verdict};
 use super::refusal::Denial;
 use super::validate::Validation;
 use crate::config::Runtime;
-use crate::patch::{self, Operation, write_escaped, write_text};
+use crate::json_text::{write_escaped, write_text};
+use crate::patch::{self, Operation};
 use crate::text::{LINE, NAME, printable, shown};
 
 /// The API server drops a warning with a control character and cuts long ones; this many characters are kept.
