@@ -3,13 +3,6 @@
 //! Each function takes bytes as a fuzzer makes them up and panics where something does not hold. The fuzz targets call
 //! them on ever new inputs; the engine's tests call them on the inputs that are kept.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a panic is how what does not hold is said"
-)]
-
 mod configuration;
 mod decoder;
 mod edge;
