@@ -24,8 +24,7 @@ use engine::review::{Envelope, respond};
 use engine::text::{NAME, clipped};
 
 /// What one review may cost: far more than any pod that is created for its use, and no more than a replica can bear.
-/// A 7 MiB review of a pod that
-/// repeats every item of the default configuration stays far below both.
+/// A 7 MiB review of a pod that repeats every item of the default configuration stays far below both.
 const MAX_STEPS: u64 = 50_000_000;
 /// Bytes of JSON that one review may cause to be parsed after its first reading.
 const MAX_PARSED_BYTES: u64 = 256 << 20;

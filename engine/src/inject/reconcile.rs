@@ -133,3 +133,54 @@ pub(super) fn differs_in(fields: &[String]) -> String {
     const MAX_FIELDS: usize = 8;
     format!("differs in {}", listed(fields.iter(), MAX_FIELDS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use serde_json::json;
+
+    fn standing<'a>(
+        wanted: &Value,
+        in_pod: Option<&Value>,
+        earlier: Option<(&Value, &'a Runtime)>,
+        budget: &mut Budget,
+    ) -> Result<Standing<'a>, Exhausted> {
+        fn normal(value: &Value) -> Normal<'_> {
+            Normal { kind: Kind::Env, normal: Some(value), extras: Extras::Refused }
+        }
+        let in_pod = in_pod.map(|value| Some(value.clone()));
+        let earlier = earlier.map(|(value, owner)| (normal(value), owner));
+        reconcile(&normal(wanted), in_pod.as_ref(), earlier, budget)
+    }
+
+    #[test]
+    fn the_pod_comes_before_earlier_runtimes() {
+        let config = Config::load(&[("tools".to_owned(), "{}".to_owned())], None).unwrap();
+        let owner = &config.runtimes()[0];
+        let (one, other) = (json!({"name": "A", "value": "1"}), json!({"name": "A", "value": "2"}));
+        let budget = &mut Budget::unlimited();
+        let found = standing(&one, None, None, budget).unwrap();
+        assert!(matches!(found, Standing::Absent));
+        let found = standing(&one, Some(&one), Some((&other, owner)), budget).unwrap();
+        assert!(matches!(found, Standing::Equal));
+        let Standing::Differs(Origin::Pod, fields) =
+            standing(&one, Some(&other), Some((&one, owner)), budget).unwrap()
+        else {
+            panic!("the pod has another value")
+        };
+        assert_eq!(fields, ["value"]);
+        let found = standing(&one, None, Some((&one, owner)), budget).unwrap();
+        assert!(matches!(found, Standing::Equal));
+        let found = standing(&one, None, Some((&other, owner)), budget).unwrap();
+        assert!(matches!(found, Standing::Differs(Origin::Runtime(_), _)));
+    }
+
+    #[test]
+    fn a_comparison_ends_with_its_budget() {
+        let one = json!({"name": "A", "value": "1"});
+        let other = json!({"name": "A", "value": "2"});
+        assert!(standing(&one, Some(&other), None, &mut Budget::new(2, 0)).is_err());
+        assert!(standing(&one, Some(&other), None, &mut Budget::new(10, 0)).is_ok());
+    }
+}
