@@ -103,10 +103,10 @@ pub struct OwnerReference<'a> {
 pub struct Spec<'a> {
     /// Containers, each an object of raw fields.
     #[serde(borrow, default)]
-    pub containers: Option<List<Container<'a>>>,
+    pub containers: Option<List<PodContainer<'a>>>,
     /// Init containers and native sidecars.
     #[serde(borrow, default)]
-    pub init_containers: Option<List<Container<'a>>>,
+    pub init_containers: Option<List<PodContainer<'a>>>,
     /// The list of volumes, undecoded.
     #[serde(borrow, default)]
     pub volumes: Option<&'a RawValue>,
@@ -123,14 +123,14 @@ pub struct Spec<'a> {
 
 /// One container: its fields are decoded when a rule asks for them.
 #[derive(Debug, Clone)]
-pub struct Container<'a> {
+pub struct PodContainer<'a> {
     /// `name`; the empty string where the pod gives none, which the API server refuses later.
     pub name: Text<'a>,
     /// Everything, `name` included.
     pub fields: Object<'a>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Container<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for PodContainer<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Object::deserialize(deserializer)?;
         let name = match fields.get("name") {
@@ -172,7 +172,7 @@ impl Named<'_> {
 
 /// An item of a list, as far as the rules read it, and all of it.
 #[derive(Debug)]
-pub struct Item<'a, T> {
+pub struct ListItem<'a, T> {
     /// What the rules read.
     pub read: T,
     /// Everything.
@@ -198,10 +198,10 @@ pub fn list<'a, T: Deserialize<'a>>(
 pub fn items<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     field: impl Fn() -> String,
-) -> Result<Vec<Item<'a, T>>, ShapeError> {
+) -> Result<Vec<ListItem<'a, T>>, ShapeError> {
     let raws: Vec<&RawValue> = list(raw, &field)?;
     let item = |(index, raw): (usize, &'a RawValue)| match serde_json::from_str(raw.get()) {
-        Ok(read) => Ok(Item { read, raw }),
+        Ok(read) => Ok(ListItem { read, raw }),
         Err(error) => Err(ShapeError::of(format!("{}[{index}]", field()), &error)),
     };
     raws.into_iter().enumerate().map(item).collect()
@@ -238,12 +238,12 @@ impl<'a> Pod<'a> {
     }
 
     /// `spec.containers`; empty where it is missing.
-    pub fn containers(&self) -> &[Container<'a>] {
+    pub fn containers(&self) -> &[PodContainer<'a>] {
         self.spec.containers.as_ref().map(|list| list.0.as_slice()).unwrap_or_default()
     }
 
     /// `spec.initContainers`; empty where it is missing.
-    pub fn init_containers(&self) -> &[Container<'a>] {
+    pub fn init_containers(&self) -> &[PodContainer<'a>] {
         self.spec.init_containers.as_ref().map(|list| list.0.as_slice()).unwrap_or_default()
     }
 

@@ -31,6 +31,7 @@ use serde_json::Value;
 
 use self::shape::Node;
 pub use self::shape::{ManifestError, ManifestProblem};
+use crate::json_path::JsonPath;
 use crate::systems;
 use crate::systems::kruise::KruiseKind;
 
@@ -47,7 +48,7 @@ pub struct Origin {
     /// Its `metadata.name`, or `metadata.generateName` with a `*`; empty if it has neither.
     pub name: String,
     /// Where in the document it is: `$`, or `$.items[2]` in a list.
-    pub path: String,
+    pub path: JsonPath,
 }
 
 impl fmt::Display for Origin {
@@ -56,8 +57,8 @@ impl fmt::Display for Origin {
         if !self.name.is_empty() {
             write!(formatter, " {}", self.name)?;
         }
-        match self.path.strip_prefix("$.") {
-            Some(path) => write!(formatter, " ({path})"),
+        match self.path.last() {
+            Some(_) => write!(formatter, " ({})", self.path.field_path()),
             None => Ok(()),
         }
     }
@@ -76,15 +77,11 @@ pub struct DeclaredRuntimes {
 
 /// What an answer to an AdmissionReview needs of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Review {
+pub struct RecordedReview {
     /// `request.uid`, which the answer repeats.
     pub uid: String,
-    /// `request.operation`.
-    pub operation: String,
-    /// `request.userInfo.username`: who creates the pod.
+    /// `request.userInfo.username`: the user who creates the pod.
     pub username: String,
-    /// `request.dryRun`.
-    pub dry_run: bool,
 }
 
 /// One pod to decide on.
@@ -100,7 +97,7 @@ pub struct InputPod {
     /// answer, "nothing".
     pub declared: Option<DeclaredRuntimes>,
     /// The request, where the document was an AdmissionReview.
-    pub review: Option<Review>,
+    pub review: Option<RecordedReview>,
     /// What of the object could not be carried out offline, a sentence each.
     pub notes: Vec<String>,
 }
@@ -113,7 +110,7 @@ pub struct SkippedObject {
     /// Why it is skipped, and what to pass instead if there is something.
     pub note: String,
     /// The request, where the document was an AdmissionReview: the webhook allows it unchanged.
-    pub review: Option<Review>,
+    pub review: Option<RecordedReview>,
 }
 
 /// What an object of the input is found to be.
@@ -270,7 +267,7 @@ fn single(
         api_version: api_version.to_owned(),
         kind: kind.to_owned(),
         name,
-        path: node.path().to_owned(),
+        path: node.path().clone(),
     };
     let context = Context { origin, namespace, templates };
 

@@ -17,7 +17,7 @@ pub(super) struct Context<'p, 'a> {
     pub(super) runtimes: &'p [&'a Runtime],
     pub(super) options: Options,
     /// The volumes of the pod, by name.
-    pub(super) volumes: Vec<pod::Item<'p, Named<'p>>>,
+    pub(super) volumes: Vec<pod::ListItem<'p, Named<'p>>>,
     /// The volumes that only containers of the runtimes may mount, each with the runtime that brings it.
     pub(super) exclusive: Vec<(&'a Volume, &'a Runtime)>,
 }
@@ -37,7 +37,7 @@ impl<'p, 'a> Context<'p, 'a> {
         Ok(Self { pod, runtimes, options, volumes, exclusive: exclusive(runtimes) })
     }
 
-    pub(super) fn containers(&self, list: ContainerList) -> &'p [pod::Container<'p>] {
+    pub(super) fn containers(&self, list: ContainerList) -> &'p [pod::PodContainer<'p>] {
         match list {
             ContainerList::InitContainers => self.pod.init_containers(),
             ContainerList::Containers => self.pod.containers(),
@@ -119,7 +119,7 @@ pub(super) fn items<'r, T: Deserialize<'r>>(
     raw: Option<&'r RawValue>,
     place: Place<'_>,
     budget: &mut Budget,
-) -> Result<Vec<pod::Item<'r, T>>, Stop> {
+) -> Result<Vec<pod::ListItem<'r, T>>, Stop> {
     // Once to find the items, and once more in each of them.
     budget.charge(0, 2 * raw.map_or(0, |raw| raw.get().len()))?;
     let items = pod::items(raw, || place.to_string())?;

@@ -113,11 +113,11 @@ fn choose<'p, 'a>(cx: &Context<'p, 'a>, draft: &mut Draft<'_, 'a>) -> Result<Mai
         let env = context::items(raw(MainList::Env), place(MainList::Env), draft.budget)?;
         let mounts =
             context::items(raw(MainList::VolumeMounts), place(MainList::VolumeMounts), draft.budget)?;
-        let env = env.into_iter().map(|item: pod::Item<'p, Named<'p>>| Entry {
+        let env = env.into_iter().map(|item: pod::ListItem<'p, Named<'p>>| Entry {
             identity: item.read.name.map_or(Cow::Borrowed(""), |Text(name)| name),
             raw: item.raw,
         });
-        let mounts = mounts.into_iter().map(|item: pod::Item<'p, VolumeMount<'p>>| Entry {
+        let mounts = mounts.into_iter().map(|item: pod::ListItem<'p, VolumeMount<'p>>| Entry {
             identity: item.read.mount_path.map_or(Cow::Borrowed(""), |Text(path)| cleaned(path)),
             raw: item.raw,
         });

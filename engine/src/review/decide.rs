@@ -236,3 +236,147 @@ impl Ignored {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rstest::{fixture, rstest};
+
+    use crate::budget::Work;
+    use crate::pod::Pod;
+    use crate::runtimes::LookupError;
+
+    /// A pod of a Sandbox that a SandboxSet made.
+    const POD: &str = r#"{"metadata": {"name": "code-1",
+        "labels": {"agents.kruise.io/created-by": "sandbox", "agents.kruise.io/sandbox-pool": "code"},
+        "ownerReferences": [{"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox", "name": "code-1",
+            "uid": "u-1", "controller": true}]},
+        "spec": {"containers": [{"name": "main", "env": [{"name": "A", "value": "1"}]}]}}"#;
+
+    #[fixture]
+    fn config() -> Config {
+        let entries =
+            [("one", "{mainContainer: {env: [{name: A, value: '1'}]}}"), ("two", "{labels: {b: c}}")];
+        Config::load(&entries.map(|(key, text)| (key.to_owned(), text.to_owned())), None).unwrap()
+    }
+
+    #[fixture]
+    fn settings() -> Settings {
+        let selection = SelectionRules { lookups: true, ..SelectionRules::default() };
+        Settings { selection, ..Settings::default() }
+    }
+
+    fn candidate<'p>(pod: &'p Pod<'p>) -> Candidate<'p> {
+        Candidate { pod, namespace: "team-a", creator: None, declared: None }
+    }
+
+    fn pending<'p, 'c>(progress: Progress<'p, 'c>) -> Pending<'p, 'c> {
+        match progress {
+            Progress::Asks(pending) => pending,
+            Progress::Decided(decided) => panic!("{decided:?}"),
+        }
+    }
+
+    fn decided<'c>(progress: Progress<'_, 'c>) -> Decided<'c> {
+        match progress {
+            Progress::Decided(decided) => decided,
+            Progress::Asks(pending) => panic!("{pending:?}"),
+        }
+    }
+
+    fn names<'c>(decided: &Decided<'c>) -> Vec<&'c str> {
+        decided.runtimes.iter().map(|runtime| runtime.name.as_str()).collect()
+    }
+
+    fn set_question() -> Question {
+        Question::SandboxSet { namespace: "team-a".to_owned(), name: "code".to_owned() }
+    }
+
+    #[rstest]
+    fn the_sandbox_is_asked_about_first_and_then_the_set(config: Config, settings: Settings) {
+        let pod = Pod::read(POD).unwrap();
+        let mut budget = Budget::unlimited();
+        let first = pending(decide(candidate(&pod), &config, &settings, &mut budget));
+        let sandbox = Question::Sandbox {
+            namespace: "team-a".to_owned(),
+            name: "code-1".to_owned(),
+            uid: "u-1".to_owned(),
+        };
+        assert_eq!(first.questions(), [sandbox]);
+        let second = pending(first.answered(vec![Answer::NotFound], &mut budget));
+        assert_eq!(second.questions(), [set_question()]);
+        let decided = decided(second.answered(vec![Answer::Runtimes(vec!["two".to_owned()])], &mut budget));
+        assert_eq!((decided.by, names(&decided)), (Some(DecidedBy::SandboxSet), vec!["two"]));
+        assert!(matches!(decided.verdict, Verdict::Injected(_)));
+    }
+
+    #[rstest]
+    #[case::its_runtimes(vec!["two", "one"], vec!["two", "one"], "injected")]
+    #[case::no_runtimes(vec![], vec![], "ignored")]
+    fn what_the_sandbox_declares_decides(
+        config: Config,
+        settings: Settings,
+        #[case] declared: Vec<&str>,
+        #[case] expected: Vec<&str>,
+        #[case] verdict: &str,
+    ) {
+        let pod = Pod::read(POD).unwrap();
+        let mut budget = Budget::unlimited();
+        let answer = Answer::Runtimes(declared.into_iter().map(str::to_owned).collect());
+        let pending = pending(decide(candidate(&pod), &config, &settings, &mut budget));
+        let decided = decided(pending.answered(vec![answer], &mut budget));
+        assert_eq!((decided.by, names(&decided)), (Some(DecidedBy::Sandbox), expected));
+        assert_eq!(decided.verdict.as_str(), verdict);
+    }
+
+    #[rstest]
+    fn without_an_answer_to_either_question_the_default_decides(config: Config, settings: Settings) {
+        let pod = Pod::read(POD).unwrap();
+        let mut budget = Budget::unlimited();
+        let mut asked = 0;
+        let decided = decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, |_| {
+            asked += 1;
+            Answer::NotFound
+        });
+        assert_eq!((asked, decided.by, names(&decided)), (2, Some(DecidedBy::Default), vec![]));
+        assert!(matches!(decided.verdict, Verdict::Ignored(Ignored::NothingRequested)));
+    }
+
+    #[rstest]
+    #[case::the_first(0)]
+    #[case::the_second(1)]
+    fn a_failed_answer_denies(config: Config, settings: Settings, #[case] failing: usize) {
+        let pod = Pod::read(POD).unwrap();
+        let mut budget = Budget::unlimited();
+        let error = LookupError::Transient("the API server did not answer".to_owned());
+        let mut asked = 0;
+        let decided = decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, |_| {
+            asked += 1;
+            if asked > failing { Answer::Failed(error.clone()) } else { Answer::NotFound }
+        });
+        assert_eq!((asked, decided.by), (failing + 1, None));
+        let Verdict::Denied(denial) = decided.verdict else { panic!("{decided:?}") };
+        assert_eq!(denial.refusal, Refusal::LookupFailed(error));
+        assert_eq!((denial.kind, denial.name.as_str()), ("Pod", "code-1"));
+    }
+
+    /// One budget is for the decision as a whole, however often it stops to ask.
+    #[rstest]
+    fn the_budget_is_charged_over_the_whole(config: Config, settings: Settings) {
+        let pod = Pod::read(POD).unwrap();
+        let answer = |_: &Question| Answer::Runtimes(vec!["one".to_owned()]);
+        let whole = |mut budget: Budget| {
+            let decided =
+                decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, answer);
+            (decided.verdict.as_str(), budget.spent())
+        };
+        let (verdict, Work { steps, bytes }) = whole(Budget::unlimited());
+        assert_eq!(verdict, "injected");
+        assert!(steps > 0);
+        assert_eq!(whole(Budget::new(steps, bytes)).0, "injected");
+        let mut spent_elsewhere = Budget::new(steps, bytes);
+        spent_elsewhere.steps(1).unwrap();
+        assert_eq!(whole(spent_elsewhere).0, "denied");
+    }
+}

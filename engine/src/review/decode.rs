@@ -5,7 +5,9 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_path_to_error::{Segment, Track};
 
+use crate::json_path::{JsonPath, Step};
 use crate::pod::{JsonFault, Pod, ShapeError, Text, from_object, from_object_alone, from_object_or_null};
 
 /// Nesting beyond this is not a Kubernetes object; serde_json's own limit for decoded values.
@@ -24,8 +26,10 @@ pub enum MalformedReview {
     #[error("body: nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// Not JSON, or not shaped like a review.
-    #[error("body: not an AdmissionReview: {fault} (line {line}, column {column})")]
+    #[error("body: not an AdmissionReview: {}{fault} (line {line}, column {column})", place(path))]
     Undecodable {
+        /// The field at fault; the root where the body is not JSON.
+        path: JsonPath,
         /// What is wrong.
         fault: JsonFault,
         /// Where, from 1.
@@ -266,11 +270,7 @@ fn review<'a, T: Deserialize<'a>>(text: &'a str) -> Result<WireReview<'a, T>, se
 }
 
 fn raw_review(text: &str) -> Result<RawReview<'_>, MalformedReview> {
-    let review = review::<&RawValue>(text).map_err(|error| MalformedReview::Undecodable {
-        fault: JsonFault::of(&error),
-        line: error.line(),
-        column: error.column(),
-    })?;
+    let review = review::<&RawValue>(text).map_err(|error| undecodable(text, &error))?;
     let Some(request) = review.request else {
         check_kind(review.api_version.as_ref(), review.kind.as_ref())?;
         return Err(MalformedReview::NoRequest);
@@ -278,6 +278,31 @@ fn raw_review(text: &str) -> Result<RawReview<'_>, MalformedReview> {
     check_envelope(review.api_version.as_ref(), review.kind.as_ref(), &request.uid)?;
     let (request, object, old_object) = request.parts();
     Ok(RawReview { request, object, old_object })
+}
+
+/// Reads once more what did not decode, to tell where.
+fn undecodable(text: &str, error: &serde_json::Error) -> MalformedReview {
+    let fault = JsonFault::of(error);
+    let mut path = JsonPath::root();
+    // What is not JSON could be so anywhere, under any key.
+    if !matches!(fault, JsonFault::Other(_)) {
+        let (mut reader, mut track) = (serde_json::Deserializer::from_str(text), Track::new());
+        let reader = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+        let _: Result<WireReview<'_, &RawValue>, _> = from_object(reader);
+        for segment in track.path().iter() {
+            match segment {
+                Segment::Map { key } => path.push(Step::Field(key.as_str().into())),
+                Segment::Seq { index } => path.push(Step::Index(*index)),
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+    }
+    MalformedReview::Undecodable { path, fault, line: error.line(), column: error.column() }
+}
+
+/// `request.operation: `; nothing for the root.
+fn place(path: &JsonPath) -> String {
+    path.last().map_or(String::new(), |_| format!("{}: ", path.field_path()))
 }
 
 fn decode_slowly(text: &str) -> Result<PodReview<'_>, MalformedReview> {
@@ -392,15 +417,15 @@ mod tests {
                 r#"["admission.k8s.io/v1","AdmissionReview",{"uid":"u"}]"#,
                 "body: not an AdmissionReview: must be an object, not sequence",
             ),
-            (&review(r#"["u"]"#), "body: not an AdmissionReview: must be an object, not sequence"),
+            (&review(r#"["u"]"#), "body: not an AdmissionReview: request: must be an object, not sequence"),
             (
                 &review(r#"{"uid":"u","resource":["","v1","pods"]}"#),
-                "body: not an AdmissionReview: must be an object, not sequence",
+                "body: not an AdmissionReview: request.resource: must be an object, not sequence",
             ),
             ("{}", "body: not an admission.k8s.io/v1 AdmissionReview"),
             (r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "request: is missing"),
             (&review(r#"{"uid":""}"#), "request.uid: is empty"),
-            (&review("{}"), "body: not an AdmissionReview: missing field uid (line"),
+            (&review("{}"), "body: not an AdmissionReview: request: missing field uid (line"),
             (&create("null"), "request.object: is missing"),
         ] {
             let error = decode(body.as_bytes()).unwrap_err().to_string();

@@ -86,7 +86,7 @@ fn template(spec: &Node<'_>, context: &Context<'_>) -> Result<(Draft, bool), Man
         .templates
         .get(context.namespace, name)
         .ok_or_else(|| reference.no_template(context.namespace, name))?;
-    let referred = Node::root_of(referred, &format!("SandboxTemplate {name}:"));
+    let referred = Node::root_of(referred, format!("SandboxTemplate {name}"));
     let template = referred
         .need("spec", "a SandboxTemplate needs spec.template")?
         .need("template", "a SandboxTemplate needs spec.template")?;

@@ -1,79 +1,103 @@
 //! A recorded AdmissionReview, as the API server sends it to a webhook.
 //!
-//! See [the request](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request). The
-//! webhook decides on the creation of pods only; it allows everything else, so here it is passed over.
+//! It is read by the webhook's own decoder, so that both take the same reviews and decide on the same pods. The webhook
+//! allows everything but the creation of a pod unchanged, so here that is skipped.
 
 use serde_json::Value;
 
 use super::shape::{ManifestError, Node};
-use super::{Context, InputObject, InputPod, Origin, Review, SkippedObject};
+use super::{Context, InputObject, InputPod, Origin, RecordedReview, SkippedObject};
+use crate::json_path::Step;
+use crate::pod::{JsonFault, Text};
+use crate::review::decode::{MalformedReview, Request, Reviewed, decode};
 
 pub(super) const GROUP: &str = "admission.k8s.io";
 pub(super) const KIND: &str = "AdmissionReview";
 
 pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
-    let version = document.need("apiVersion", "an AdmissionReview has admission.k8s.io/v1")?;
-    if version.text()? != "admission.k8s.io/v1" {
-        return Err(version.refused("admission.k8s.io/v1"));
+    let text = document.value().to_string();
+    let review = decode(text.as_bytes()).map_err(|error| malformed(document, error))?;
+    let (request, object) = (&review.request, &document.value()["request"]["object"]);
+    let recorded = RecordedReview {
+        uid: (*request.uid).to_owned(),
+        username: text_of(request.user_info.username.as_ref()).to_owned(),
+    };
+    let name = match text_of(request.name.as_ref()) {
+        "" => pod_name(object),
+        name => name.to_owned(),
+    };
+    let origin = Origin { name, ..context.origin };
+    if matches!(review.reviewed, Reviewed::Other) {
+        let note = format!("{origin} {}; only CREATE of pods is decided on", subject(request));
+        return Ok(InputObject::Skipped(SkippedObject { origin, note, review: Some(recorded) }));
     }
-    let request = document.need("request", "this AdmissionReview has no request; it may be a response")?;
-    let need = |key| {
-        let text = request.text_field(key)?;
-        text.ok_or_else(|| request.missing(key, "an AdmissionReview's request has it"))
+    let namespace = match request.namespace() {
+        "" => context.namespace,
+        namespace => namespace,
     };
-    let user = request.field("userInfo")?;
-    let username = match &user {
-        Some(user) => user.text_field("username")?.unwrap_or_default(),
-        None => "",
-    };
-    let dry_run = match request.field("dryRun")? {
-        Some(flag) => flag.value().as_bool().ok_or_else(|| flag.refused("true or false"))?,
-        None => false,
-    };
-    let review = Review {
-        uid: need("uid")?.to_owned(),
-        operation: need("operation")?.to_owned(),
-        username: username.to_owned(),
-        dry_run,
-    };
+    Ok(InputObject::Pod(Box::new(InputPod {
+        origin,
+        pod: object.clone(),
+        namespace: namespace.to_owned(),
+        declared: None,
+        review: Some(recorded),
+        notes: Vec::new(),
+    })))
+}
 
-    let resource = request.need("resource", "an AdmissionReview's request has it")?;
-    let group = resource.text_field("group")?.unwrap_or_default();
-    let resource = resource
-        .text_field("resource")?
-        .ok_or_else(|| resource.missing("resource", "for pods it is \"pods\""))?;
-    let subresource = request.text_field("subResource")?;
-    let name = request.text_field("name")?.unwrap_or_default();
-    let namespace = request.text_field("namespace")?.unwrap_or(context.namespace).to_owned();
-    let origin = Origin { name: name.to_owned(), ..context.origin };
-
-    if !group.is_empty() || resource != "pods" || subresource.is_some() || review.operation != "CREATE" {
-        let what = [Some(resource), subresource].into_iter().flatten().collect::<Vec<_>>().join("/");
-        let dot = if group.is_empty() { "" } else { "." };
-        let note = format!(
-            "{origin} is a {} of {what}{dot}{group}; only CREATE of pods is decided on",
-            review.operation
-        );
-        return Ok(InputObject::Skipped(SkippedObject { origin, note, review: Some(review) }));
+/// Says of a manifest what the decoder says of a body: a place in the document in place of a line of its JSON.
+fn malformed(document: &Node<'_>, error: MalformedReview) -> ManifestError {
+    let request = || document.follow(&[Step::Field("request".into())]);
+    const NEEDED: &str = "an AdmissionReview's request has it";
+    match error {
+        MalformedReview::Undecodable { path, fault: JsonFault::Missing(field), .. } => {
+            document.follow(path.steps()).missing(&field, NEEDED)
+        }
+        MalformedReview::Undecodable { path, fault, .. } => document.follow(path.steps()).undecodable(fault),
+        MalformedReview::OtherKind => match document.field("apiVersion") {
+            Ok(Some(version)) => version.refused("admission.k8s.io/v1"),
+            Ok(None) => document.missing("apiVersion", "an AdmissionReview has admission.k8s.io/v1"),
+            Err(error) => error,
+        },
+        MalformedReview::NoRequest => {
+            document.missing("request", "this AdmissionReview has no request; it may be a response")
+        }
+        MalformedReview::NoUid => request().missing("uid", NEEDED),
+        MalformedReview::NoPod => request().missing("object", "set the pod to create"),
+        error => document.undecodable(JsonFault::Other(error.to_string())),
     }
+}
 
-    let object = request.need("object", "set the pod to create")?;
-    object.object()?;
-    let origin = Origin { name: pod_name(object.value(), origin.name), ..origin };
-    let pod = object.value().clone();
-    let (declared, notes) = (None, Vec::new());
-    Ok(InputObject::Pod(Box::new(InputPod { origin, pod, namespace, declared, review: Some(review), notes })))
+/// What a request is about, as the end of a sentence.
+fn subject(request: &Request<'_>) -> String {
+    let operation = text_of(request.operation.as_ref());
+    let resource = text_of(request.resource.resource.as_ref());
+    if operation.is_empty() || resource.is_empty() {
+        return "does not say what it is about".to_owned();
+    }
+    let dotted = |separator, text: Option<&Text<'_>>| match text_of(text) {
+        "" => String::new(),
+        text => format!("{separator}{text}"),
+    };
+    let sub_resource = dotted("/", request.sub_resource.as_ref());
+    let group = dotted(".", request.resource.group.as_ref());
+    let version = match text_of(request.resource.version.as_ref()) {
+        "v1" => String::new(),
+        version => format!(" in version {version:?}"),
+    };
+    format!("is a {operation} of {resource}{sub_resource}{group}{version}")
 }
 
 /// `request.name` is missing for a pod with generateName.
-fn pod_name(pod: &Value, name: String) -> String {
-    if !name.is_empty() {
-        return name;
-    }
+fn pod_name(pod: &Value) -> String {
     let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
     match (text("/metadata/name"), text("/metadata/generateName")) {
         (Some(name), _) => name.to_owned(),
         (None, Some(prefix)) => format!("{prefix}*"),
         (None, None) => String::new(),
     }
+}
+
+fn text_of<'t>(text: Option<&'t Text<'_>>) -> &'t str {
+    text.map_or("", |text| text)
 }

@@ -2,13 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use crate::json_path::{JsonPath, Step};
+use crate::pod::JsonFault;
+
 /// A manifest whose shape does not give a pod.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {problem}")]
+#[error("{}{path}: {problem}", document.as_ref().map_or(String::new(), |document| format!("{document}: ")))]
 pub struct ManifestError {
-    /// The JSON path in the document, `$.spec.template.spec`; with the name of the SandboxTemplate in front where that is
-    /// the one at fault.
-    pub path: String,
+    /// The object at fault, where it is not the one that was read but one that it refers to: a SandboxTemplate.
+    pub document: Option<String>,
+    /// Where in the document.
+    pub path: JsonPath,
     /// What is wrong there, and the fix.
     pub problem: ManifestProblem,
 }
@@ -23,11 +27,14 @@ pub enum ManifestProblem {
         /// What belongs there.
         fix: &'static str,
     },
+    /// The document does not decode.
+    #[error("{0}")]
+    Undecodable(JsonFault),
     /// The field is of another type.
     #[error("must be {expected}, not {found}{}", if *quote { "; quote it" } else { "" })]
     Type {
         /// The type that it must have.
-        expected: &'static str,
+        expected: String,
         /// The type that it has.
         found: &'static str,
         /// Whether it is a scalar that only lacks its quotes.
@@ -71,54 +78,77 @@ fn type_name(value: &Value) -> &'static str {
 #[derive(Clone, Debug)]
 pub(super) struct Node<'a> {
     value: &'a Value,
-    path: String,
+    document: Option<String>,
+    path: JsonPath,
 }
 
 impl<'a> Node<'a> {
     pub(super) fn root(value: &'a Value) -> Self {
-        Self { value, path: "$".to_owned() }
+        Self { value, document: None, path: JsonPath::root() }
     }
 
     /// The root of another document that the one at hand refers to.
-    pub(super) fn root_of(value: &'a Value, document: &str) -> Self {
-        Self { value, path: format!("{document} $") }
+    pub(super) fn root_of(value: &'a Value, document: String) -> Self {
+        Self { value, document: Some(document), path: JsonPath::root() }
     }
 
     pub(super) fn value(&self) -> &'a Value {
         self.value
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &JsonPath {
         &self.path
     }
 
-    fn child(&self, key: &str) -> String {
-        let plain = key.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
-        if plain && !key.is_empty() {
-            format!("{}.{key}", self.path)
-        } else {
-            format!("{}['{key}']", self.path)
+    fn at(&self, value: &'a Value, path: JsonPath) -> Self {
+        Self { value, document: self.document.clone(), path }
+    }
+
+    /// The value that `steps` lead to from here, or the last one on the way that is there.
+    pub(super) fn follow(&self, steps: &[Step]) -> Self {
+        let mut node = self.clone();
+        for step in steps {
+            let (value, path) = match step {
+                Step::Field(name) => (node.value.get(&**name), node.path.field(name)),
+                Step::Index(index) => (node.value.get(*index), node.path.index(*index)),
+            };
+            let Some(value) = value else { break };
+            node = self.at(value, path);
+        }
+        node
+    }
+
+    fn error(&self, path: JsonPath, problem: ManifestProblem) -> ManifestError {
+        ManifestError { document: self.document.clone(), path, problem }
+    }
+
+    /// This value has another type than it must have, in the words of `fault` where that is not the matter.
+    pub(super) fn undecodable(&self, fault: JsonFault) -> ManifestError {
+        match fault {
+            JsonFault::Mistyped { expected, .. } => self.mistyped(&expected),
+            fault => self.error(self.path.clone(), ManifestProblem::Undecodable(fault)),
         }
     }
 
-    fn mistyped(&self, expected: &'static str) -> ManifestError {
+    fn mistyped(&self, expected: &str) -> ManifestError {
         let quote = expected == "a string" && matches!(self.value, Value::Bool(_) | Value::Number(_));
-        let problem = ManifestProblem::Type { expected, found: type_name(self.value), quote };
-        ManifestError { path: self.path.clone(), problem }
+        let problem =
+            ManifestProblem::Type { expected: expected.to_owned(), found: type_name(self.value), quote };
+        self.error(self.path.clone(), problem)
     }
 
     pub(super) fn missing(&self, key: &str, fix: &'static str) -> ManifestError {
-        ManifestError { path: self.child(key), problem: ManifestProblem::Missing { fix } }
+        self.error(self.path.field(key), ManifestProblem::Missing { fix })
     }
 
     pub(super) fn refused(&self, expected: &'static str) -> ManifestError {
         let found = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        ManifestError { path: self.path.clone(), problem: ManifestProblem::Value { expected, found } }
+        self.error(self.path.clone(), ManifestProblem::Value { expected, found })
     }
 
     pub(super) fn no_template(&self, namespace: &str, name: &str) -> ManifestError {
         let problem = ManifestProblem::NoTemplate { namespace: namespace.to_owned(), name: name.to_owned() };
-        ManifestError { path: self.path.clone(), problem }
+        self.error(self.path.clone(), problem)
     }
 
     pub(super) fn object(&self) -> Result<&'a Map<String, Value>, ManifestError> {
@@ -131,7 +161,7 @@ impl<'a> Node<'a> {
 
     pub(super) fn list(&self) -> Result<Vec<Node<'a>>, ManifestError> {
         let items = self.value.as_array().ok_or_else(|| self.mistyped("a list"))?;
-        let item = |(index, value)| Node { value, path: format!("{}[{index}]", self.path) };
+        let item = |(index, value)| self.at(value, self.path.index(index));
         Ok(items.iter().enumerate().map(item).collect())
     }
 
@@ -142,7 +172,7 @@ impl<'a> Node<'a> {
     /// A field; null is absent, as it is to the API server.
     pub(super) fn field(&self, key: &str) -> Result<Option<Node<'a>>, ManifestError> {
         let value = self.object()?.get(key).filter(|value| !value.is_null());
-        Ok(value.map(|value| Node { value, path: self.child(key) }))
+        Ok(value.map(|value| self.at(value, self.path.field(key))))
     }
 
     pub(super) fn need(&self, key: &str, fix: &'static str) -> Result<Node<'a>, ManifestError> {
@@ -166,7 +196,7 @@ impl<'a> Node<'a> {
         let Some(node) = self.field(key)? else { return Ok(None) };
         let texts = node.object()?;
         for (key, value) in texts {
-            Node { value, path: node.child(key) }.text()?;
+            node.at(value, node.path.field(key)).text()?;
         }
         Ok(Some(texts.clone()))
     }
