@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::mounted;
-use engine::config::config_map::{Entries, InvalidConfigMap, entries};
+use engine::config::config_map::{DuplicateKey, Entries, InvalidConfigMap, entries};
 
 /// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
 const EMBEDDED: [(&str, &str); 2] = [
@@ -87,7 +87,7 @@ impl Source {
     /// Reads the entries.
     pub fn read(&self) -> Result<Entries, SourceError> {
         match self {
-            Source::Embedded => Ok(EMBEDDED.map(|(key, text)| (key.to_owned(), text.to_owned())).into()),
+            Source::Embedded => Ok(EMBEDDED.into()),
             Source::Directory(path) => directory(path),
             Source::File(path) => manifest(path),
         }
@@ -101,7 +101,7 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
         source,
         fix: "--config-dir must be a readable directory with one file for each runtime",
     };
-    let mut entries = Entries::new();
+    let mut entries = Entries::default();
     for entry in fs::read_dir(&version).map_err(|error| unreadable(path, error))? {
         let entry = entry.map_err(|error| unreadable(path, error))?;
         let file_name = entry.file_name();
@@ -118,12 +118,10 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
             SourceError::Unreadable { path, source, .. } => unreadable(&path, source),
             other => other,
         })?;
-        if entries.iter().any(|(other, _)| other == key) {
-            return Err(SourceError::DuplicateKey { path: file, key: key.to_owned() });
-        }
-        entries.push((key.to_owned(), text));
+        entries
+            .insert(key, &text)
+            .map_err(|DuplicateKey(key)| SourceError::DuplicateKey { path: file, key })?;
     }
-    entries.sort();
     Ok(entries)
 }
 

@@ -76,7 +76,7 @@ fn long_lists_are_read_once() {
         (0..count).map(|number| json!({"name": format!("VARIABLE_{number}"), "value": "x"})).collect()
     };
     let runtime = json!({"mainContainer": {"env": variables(100)}}).to_string();
-    let config = Config::load(&[("many".to_owned(), runtime)], None).unwrap();
+    let config = Config::load(&[("many", runtime)].into(), None).unwrap();
     let body = recorded("01-kruise-sandboxset-pod", |review| {
         let pod = &mut review["request"]["object"];
         pod["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "many".into();

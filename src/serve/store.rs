@@ -224,7 +224,7 @@ mod tests {
     use engine::config::config_map::ConfigMapName;
 
     fn entries(text: &str) -> Result<Entries, ReadError> {
-        Ok(vec![("a".to_owned(), text.to_owned())])
+        Ok([("a", text)].into())
     }
 
     #[test]

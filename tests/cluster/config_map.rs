@@ -234,7 +234,7 @@ async fn a_verb_reads_it_once() {
     assert!(error.contains("does not exist; create it"), "{error}");
     server.put(&labelled("first"));
     let entries = config_map::read(&client, &name()).await.unwrap();
-    assert_eq!(entries, [("csi".to_owned(), r#"{"labels":{"edition":"first"}}"#.to_owned())]);
+    assert_eq!(entries, [("csi", r#"{"labels":{"edition":"first"}}"#)].into());
     server.fault(Fault::status("/configmaps", 403));
     let error = config_map::read(&client, &name()).await.unwrap_err().to_string();
     assert!(error.contains("grant list and watch on configmaps"), "{error}");

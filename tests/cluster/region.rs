@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::config::config_map::Entries;
 use sandbox_injector::cluster::region;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
@@ -21,8 +22,8 @@ fn node(labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": labels}})
 }
 
-fn entries(label: &str) -> Result<Vec<(String, String)>, ReadError> {
-    Ok(vec![("csi".to_owned(), json!({"labels": {"region": label}}).to_string())])
+fn entries(label: &str) -> Result<Entries, ReadError> {
+    Ok([("csi", json!({"labels": {"region": label}}).to_string())].into())
 }
 
 #[tokio::test]

@@ -59,8 +59,8 @@ const EMPTY: Cluster = Cluster { sandbox: None, sandbox_set: None };
 
 fn config(pools: &str) -> Config {
     let mut entries = Source::Embedded.read().unwrap();
-    entries.push(("shared-workspace".to_owned(), SHARED_WORKSPACE.to_owned()));
-    entries.push(("pools".to_owned(), pools.to_owned()));
+    entries.insert("shared-workspace", SHARED_WORKSPACE).unwrap();
+    entries.insert("pools", pools).unwrap();
     Config::load(&entries, Some(&"cn-hangzhou".parse().unwrap())).unwrap()
 }
 

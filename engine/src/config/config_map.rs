@@ -1,5 +1,6 @@
 //! The ConfigMap that holds a configuration: its name, and the keys and texts in it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,8 +9,53 @@ use serde_json::Value;
 use crate::json_path::JsonPath;
 use crate::kube::names::{is_dns_label, is_dns_subdomain};
 
-/// The keys of a configuration and their texts, in the order of the keys.
-pub type Entries = Vec<(String, String)>;
+/// The keys of a configuration and their texts: in the order of the keys, and each key once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entries(BTreeMap<String, String>);
+
+/// A key that is there already.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key {0:?} is there already; rename or remove one")]
+pub struct DuplicateKey(pub String);
+
+impl Entries {
+    /// Adds a key.
+    pub fn insert(&mut self, key: &str, text: &str) -> Result<(), DuplicateKey> {
+        if self.0.contains_key(key) {
+            return Err(DuplicateKey(key.to_owned()));
+        }
+        self.0.insert(key.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    /// The text of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// The keys and their texts, in the order of the keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
+    /// The keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Of a key that comes twice, the last text stays.
+impl<K: Into<String>, T: Into<String>> FromIterator<(K, T)> for Entries {
+    fn from_iter<I: IntoIterator<Item = (K, T)>>(entries: I) -> Self {
+        Self(entries.into_iter().map(|(key, text)| (key.into(), text.into())).collect())
+    }
+}
+
+impl<K: Into<String>, T: Into<String>, const N: usize> From<[(K, T); N]> for Entries {
+    fn from(entries: [(K, T); N]) -> Self {
+        entries.into_iter().collect()
+    }
+}
 
 /// The identity of a ConfigMap: `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,20 +151,27 @@ pub fn entries(config_map: &Value) -> Result<Entries, InvalidConfigMap> {
     if config_map["binaryData"].as_object().is_some_and(|data| !data.is_empty()) {
         return Err(InvalidConfigMap::BinaryData);
     }
-    let mut entries = Entries::new();
-    for (key, text) in config_map["data"].as_object().into_iter().flatten() {
-        let Value::String(text) = text else {
-            return Err(InvalidConfigMap::NotText { key: JsonPath::root().field("data").field(key) });
-        };
-        entries.push((key.clone(), text.clone()));
-    }
-    entries.sort();
-    Ok(entries)
+    let data = config_map["data"].as_object().into_iter().flatten();
+    data.map(|(key, text)| match text {
+        Value::String(text) => Ok((key.as_str(), text.as_str())),
+        _ => Err(InvalidConfigMap::NotText { key: JsonPath::root().field("data").field(key) }),
+    })
+    .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_sorted_and_come_once() {
+        let mut entries = Entries::from([("b", "1"), ("a", "2")]);
+        assert_eq!(entries.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(entries.insert("a", "3"), Err(DuplicateKey("a".to_owned())));
+        assert_eq!((entries.get("a"), entries.get("c")), (Some("2"), None));
+        assert_eq!(entries.insert("c", "4"), Ok(()));
+        assert_eq!(entries.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["2", "1", "4"]);
+    }
 
     #[test]
     fn a_config_map_has_a_namespace_and_a_name() {

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::config_map::Entries;
 use super::document::{Located, RuntimeDoc};
 use super::finding::{Code, Finding, Findings};
 use super::pools::{self, PoolRule};
@@ -36,7 +37,7 @@ pub struct Checked {
 }
 
 /// Reads and checks the `entries`: the keys of the ConfigMap and their texts.
-pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
+pub fn check(entries: &Entries, region: Option<&Region>) -> Checked {
     let mut found = Vec::new();
     let documents = load::read(entries, region, &mut found);
     let runtimes: Vec<(&str, RuntimeDoc<'_>)> =
@@ -53,8 +54,7 @@ pub fn check(entries: &[(String, String)], region: Option<&Region>) -> Checked {
     }
     let pools = documents.pools.as_ref().map(|value| {
         // A runtime that is there and broken has its own findings.
-        let keys = entries.iter().map(|(key, _)| key.as_str());
-        let known: Vec<&str> = keys.filter(|key| load::check_key(key).is_ok()).collect();
+        let known: Vec<&str> = entries.keys().filter(|key| load::check_key(key).is_ok()).collect();
         pools::read(value, &known, &mut Findings::new(POOLS_KEY, &mut found))
     });
     cross_runtime::check(&runtimes, &mut found);
@@ -151,7 +151,7 @@ mod tests {
     use crate::config::finding::Severity;
 
     fn findings(runtime: &str) -> Vec<(Code, Severity, String)> {
-        let checked = check(&[("tools".to_owned(), runtime.to_owned())], None);
+        let checked = check(&Entries::from([("tools", runtime)]), None);
         let found = checked.findings.into_iter();
         found.map(|found| (found.code, found.severity, found.path.unwrap().to_string())).collect()
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::config_map::Entries;
 use super::document::RuntimeDoc;
 use super::finding::{Code, Finding, Findings, Severity};
 use super::lint::{self, size};
@@ -13,7 +14,7 @@ impl Config {
     /// Parses, checks and compiles the `entries`: the keys of the ConfigMap and their texts.
     ///
     /// All of it succeeds or nothing does. Warnings are kept with the configuration.
-    pub fn load(entries: &[(String, String)], region: Option<&Region>) -> Result<Self, Rejected> {
+    pub fn load(entries: &Entries, region: Option<&Region>) -> Result<Self, Rejected> {
         let checked = lint::check(entries, region);
         if checked.findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(Rejected { findings: checked.findings });
@@ -33,15 +34,11 @@ pub(super) struct Documents {
 }
 
 /// Parses the texts and puts the region in.
-pub(super) fn read(
-    entries: &[(String, String)],
-    region: Option<&Region>,
-    found: &mut Vec<Finding>,
-) -> Documents {
+pub(super) fn read(entries: &Entries, region: Option<&Region>, found: &mut Vec<Finding>) -> Documents {
     let mut left = size::MAX_PATH_BYTES;
     let mut runtimes = Vec::new();
     let mut pools = None;
-    for (key, text) in entries {
+    for (key, text) in entries.iter() {
         if key == POOLS_KEY {
             pools = Some(text);
             continue;

@@ -219,6 +219,7 @@ impl Reader<'_, '_, '_> {
 mod tests {
     use super::*;
     use crate::config::POOLS_KEY;
+    use crate::config::config_map::Entries;
     use crate::config::finding::Finding;
     use rstest::rstest;
     use serde_json::json;
@@ -262,8 +263,7 @@ mod tests {
     #[test]
     fn a_configuration_with_a_broken_rule_is_refused_with_its_place() {
         let load = |pools: &str| {
-            let entries = [("csi", "{}"), ("pools", pools)];
-            let entries = entries.map(|(key, text)| (key.to_owned(), text.to_owned()));
+            let entries = Entries::from([("csi", "{}"), ("pools", pools)]);
             let loaded = crate::config::Config::load(&entries, None);
             loaded
                 .map(|config| config.pools().len())
@@ -284,7 +284,7 @@ mod tests {
         assert!(found[0].contains(starts[0]), "{found:#?}");
         assert!(load("- [").unwrap_err().iter().any(|found| found.starts_with("pools: $: ")));
         // Rules alone are no configuration.
-        let entries = [("pools".to_owned(), "[]".to_owned())];
+        let entries = Entries::from([("pools", "[]")]);
         let error = crate::config::Config::load(&entries, None).unwrap_err().to_string();
         assert!(error.contains("the configuration defines no runtime"), "{error}");
     }

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_pod_comes_before_earlier_runtimes() {
-        let config = Config::load(&[("tools".to_owned(), "{}".to_owned())], None).unwrap();
+        let config = Config::load(&[("tools", "{}")].into(), None).unwrap();
         let owner = &config.runtimes()[0];
         let (one, other) = (json!({"name": "A", "value": "1"}), json!({"name": "A", "value": "2"}));
         let budget = &mut Budget::unlimited();

@@ -144,7 +144,7 @@ mod tests {
         "volume": [{"name": "work", "emptyDir": {}}], "labels": {"l": "1"}, "annotations": {"a": "1"}}"#;
 
     fn config(text: &str) -> Config {
-        Config::load(&[("tools".to_owned(), text.to_owned())], None).unwrap()
+        Config::load(&[("tools", text)].into(), None).unwrap()
     }
 
     fn injected(pod: &Value, config: &Config) -> Value {

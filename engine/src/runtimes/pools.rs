@@ -78,8 +78,7 @@ mod tests {
         #[case] expected: (DecidedBy, &str),
     ) {
         let entries = [("one", "{}"), ("two", "{}"), ("pools", RULES)];
-        let entries = entries.map(|(key, text)| (key.to_owned(), text.to_owned()));
-        let config = Config::load(&entries, None).unwrap();
+        let config = Config::load(&entries.into(), None).unwrap();
         let pod = json!({"metadata": {"labels": labels}}).to_string();
         let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
         let candidate = Candidate { pod: &pod, namespace, creator: None, declared: None };

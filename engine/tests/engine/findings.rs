@@ -413,11 +413,8 @@ fn a_near_miss_is_none(#[case] code: &str, #[case] path: &str, #[case] hit: &str
 
 #[test]
 fn without_a_region_every_placeholder_is_found() {
-    let entries = vec![(
-        "a".to_owned(),
-        r#"{"labels": {"r": "<region-id>"}, "volume": [{"name": "v", "hostPath": {"path": "/<region-id>"}}]}"#
-            .to_owned(),
-    )];
+    let text = r#"{"labels": {"r": "<region-id>"}, "volume": [{"name": "v", "hostPath": {"path": "/<region-id>"}}]}"#;
+    let entries = Entries::from([("a", text)]);
     let found: Vec<String> = check(&entries, None)
         .findings
         .iter()
@@ -492,7 +489,7 @@ fn a_large_configuration_is_checked_quickly() {
     assert_eq!(check(&entries, None).findings, []);
     let repeated: Vec<String> = (0..10_000).map(|n| format!(r#"{{"name":"A","value":"{n}"}}"#)).collect();
     let text = format!(r#"{{"mainContainer":{{"env":[{}]}}}}"#, repeated.join(","));
-    let findings = check(&[("a".to_owned(), text)], None).findings;
+    let findings = check(&[("a", text)].into(), None).findings;
     assert!(findings.iter().all(|finding| finding.code == Code::Duplicate) && findings.len() == 9_999);
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }

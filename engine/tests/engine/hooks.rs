@@ -118,8 +118,7 @@ fn with_arguments(program: &str) -> Vec<String> {
 /// The command that the webhook makes of an injected one and the pod's.
 fn chained(hook: &str, injected: &[String], pods: &[String]) -> Vec<String> {
     let runtime = json!({"mainContainer": {"lifecycle": {hook: {"exec": {"command": injected}}}}});
-    let config =
-        Config::load(&[("tools".to_owned(), runtime.to_string())], None).expect("a good configuration");
+    let config = Config::load(&[("tools", runtime.to_string())].into(), None).expect("a good configuration");
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "demo", "labels": {"agents.kruise.io/sandbox-pool": "demo"},
@@ -280,7 +279,7 @@ fn a_command_that_cannot_start_fails_as_it_would_alone(
 fn chaining_again_changes_nothing(#[values("postStart", "preStop")] hook: &str) {
     for injected in forms() {
         let runtime = json!({"mainContainer": {"lifecycle": {hook: {"exec": {"command": injected}}}}});
-        let config = Config::load(&[("tools".to_owned(), runtime.to_string())], None).unwrap();
+        let config = Config::load(&[("tools", runtime.to_string())].into(), None).unwrap();
         let command = chained(hook, &injected, &with_arguments("pods"));
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",

@@ -19,15 +19,13 @@ pub(crate) fn text(name: &str) -> String {
 /// The configuration in a folder: one file per runtime, named by its key.
 pub(crate) fn entries(folder: &Path) -> Entries {
     let files = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut entries: Entries = files
+    files
         .map(|file| {
             let path = file.unwrap().path();
             let key = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (key, fs::read_to_string(&path).unwrap())
         })
-        .collect();
-    entries.sort();
-    entries
+        .collect()
 }
 
 /// The default configuration, which the program has built in.

@@ -1,5 +1,6 @@
 //! What is refused before it is stored: broken configurations and storage annotations.
 
+use engine::config::config_map::Entries;
 use engine::config::finding::Severity;
 use engine::config::lint::check;
 use engine::config::region::Region;
@@ -123,7 +124,7 @@ fn the_default_configuration_passes_with_the_warnings_of_a_check() {
 fn a_broken_edit_is_denied_with_every_error_of_a_check() {
     let data = json!({"csi": r#"{"csiSidecar": [{"name": "a", "image": "x/<tag>", "volumeMount": []}], "volumes": []}"#,
         "agent-runtime": "{", "all": "{}"});
-    let entries: Vec<(String, String)> = data
+    let entries: Entries = data
         .as_object()
         .unwrap()
         .iter()

@@ -3,14 +3,14 @@
 use std::fs;
 
 use engine::config::Config;
-use engine::config::config_map;
+use engine::config::config_map::{self, Entries};
 use sandbox_injector::source::Source;
 use serde_json::Value;
 
 use super::objects::Objects;
 
 /// The findings of a configuration, which has to be without an error.
-fn warnings(entries: &[(String, String)]) -> Vec<String> {
+fn warnings(entries: &Entries) -> Vec<String> {
     let region = "cn-hangzhou".parse().unwrap();
     let config = Config::load(entries, Some(&region)).unwrap();
     config.warnings().iter().map(ToString::to_string).collect()

@@ -25,7 +25,7 @@ use super::pair::review;
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let entries = entries(text);
-    for (_, text) in &entries {
+    for (_, text) in entries.iter() {
         same_when_written_again(text);
     }
     let region: Region = "cn-hangzhou".parse().expect("a region");
@@ -63,17 +63,14 @@ fn findings(findings: &[Finding], severities: &[Severity]) {
 
 fn entries(text: &str) -> Entries {
     if let Some(keys) = text.strip_prefix('@') {
-        let mut entries: Entries = keys
+        return keys
             .split("\n@")
             .map(|part| part.split_once('\n').unwrap_or((part, "")))
             .map(|(key, text)| (key.to_owned(), text.to_owned()))
             .collect();
-        entries.sort();
-        entries.dedup_by(|one, other| one.0 == other.0);
-        return entries;
     }
     let manifest = yaml::value(text).ok().and_then(|manifest| config_map::entries(&manifest).ok());
-    manifest.unwrap_or_else(|| vec![("tools".to_owned(), text.to_owned())])
+    manifest.unwrap_or_else(|| Entries::from([("tools", text)]))
 }
 
 /// What can be read can be written, as YAML and as JSON, and reads the same again.

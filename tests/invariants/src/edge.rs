@@ -71,7 +71,7 @@ impl Edge {
         let configured = entries.iter().map(|(key, text)| key.len() + text.len()).sum();
         let region = "cn-hangzhou".parse().expect("a region");
         let config = Config::load(&entries, Some(&region)).ok()?;
-        Some(Self { config, settings, configured, runtimes: entries.len() })
+        Some(Self { config, settings, configured, runtimes: entries.iter().len() })
     }
 
     /// Asks, and checks all that can be said of an answer without knowing the question.

@@ -196,7 +196,8 @@ impl<'s, 'd> Generator<'s, 'd> {
         let mut entries = self.setup().entries();
         if self.once_in(16) {
             let rule = json!({"system": "opensandbox", "pool": "team-*", "runtimes": [self.pick(&RUNTIMES)]});
-            entries.push(("pools".to_owned(), json!([rule]).to_string()));
+            let added = entries.insert("pools", &json!([rule]).to_string());
+            assert_eq!(added, Ok(()), "no runtime is called so");
         }
         entries
     }

@@ -37,6 +37,7 @@ fn length(path: &JsonPath) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::config_map::Entries;
     use crate::config::lint::check;
     use serde_json::json;
 
@@ -55,13 +56,14 @@ mod tests {
         let aliases = format!("csiSidecar: [&a {{env: [{}]}}, {}]", "{},".repeat(400), "*a,".repeat(100));
         let long_key = format!("{{{:?}: [{}0]}}", "k".repeat(10_000), "0,".repeat(500));
         // All keys count together.
-        let keys = |count: usize, text: &str| -> Vec<(String, String)> {
-            (0..count).map(|number| (format!("key-{number}"), text.to_owned())).collect()
+        let keys = |count: usize, text: &str| -> Entries {
+            (0..count).map(|number| (format!("key-{number}"), text)).collect()
         };
-        for entries in [keys(1, &long_key), keys(5, &aliases)] {
+        for (count, text) in [(1, &long_key), (5, &aliases)] {
+            let entries = keys(count, text);
             let findings = check(&entries, None).findings;
             let last = findings.last().map(ToString::to_string).unwrap_or_default();
-            let expected = format!("key-{}: $: is too large once aliases are expanded", entries.len() - 1);
+            let expected = format!("key-{}: $: is too large once aliases are expanded", count - 1);
             assert!(last.starts_with(&expected), "{last}");
         }
     }
