@@ -117,6 +117,9 @@ pub fn from_object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// Implements [`Deserialize`] by [`from_object`] for what derives it with `remote = "Self"`, which leaves that to be done.
+///
+/// So each type is strict by itself, whoever decodes it. A deserializer that takes lists for no object would have to wrap
+/// every map, list, option and newtype that it hands out, and hold only for those who remember to use it.
 macro_rules! from_object_alone {
     ($($name:ident),+) => {$(
         impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {

@@ -258,7 +258,7 @@ mod tests {
     fn config() -> Config {
         let entries =
             [("one", "{mainContainer: {env: [{name: A, value: '1'}]}}"), ("two", "{labels: {b: c}}")];
-        Config::load(&entries.map(|(key, text)| (key.to_owned(), text.to_owned())), None).unwrap()
+        Config::load(&entries.into(), None).unwrap()
     }
 
     #[fixture]
