@@ -1,11 +1,18 @@
-//! Reviews, bytes in and bytes out, beside the least that any reader of JSON has to do: one validating pass over the
-//! same bytes.
+//! Reviews, bytes in and bytes out, beside the least that any reader of JSON has to do: one
+//! validating pass over the same bytes.
 //!
 //! ```text
 //! cargo bench --bench review
 //! ```
-#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot start should panic")]
+#![allow(
+    missing_docs,
+    reason = "criterion's macros make undocumented functions"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that cannot start should panic"
+)]
 
 use std::hint::black_box;
 
@@ -21,7 +28,10 @@ use serde_json::{Value, json};
 
 fn recorded(name: &str) -> Vec<u8> {
     // As the API server sends it: compact.
-    let path = format!("{}/testdata/reviews/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/testdata/reviews/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     serde_json::to_vec(&value).unwrap()
 }
@@ -33,7 +43,8 @@ fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
     serde_json::to_vec(&review).unwrap()
 }
 
-/// A review whose pod has `containers` containers with `env` variables between them and about `size` bytes.
+/// A review whose pod has `containers` containers with `env` variables between them and about
+/// `size` bytes.
 fn large(containers: usize, env: usize, size: usize) -> Vec<u8> {
     changed(|review| {
         let filler = size.saturating_sub(8 << 10) / env.max(1);
@@ -43,7 +54,8 @@ fn large(containers: usize, env: usize, size: usize) -> Vec<u8> {
                 .collect();
             json!({"name": format!("c{index}"), "image": "registry.example.com/tools:v1", "env": variables, "resources": {}})
         };
-        review["request"]["object"]["spec"]["containers"] = (0..containers).map(container).collect();
+        review["request"]["object"]["spec"]["containers"] =
+            (0..containers).map(container).collect();
     })
 }
 
@@ -83,13 +95,17 @@ fn reviews(criterion: &mut Criterion) {
         ("injected-already", injected(&config)),
         (
             "other-label",
-            changed(|review| review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"})),
+            changed(|review| {
+                review["request"]["object"]["metadata"]["labels"] = json!({"app": "web"});
+            }),
         ),
     ];
     for (name, body) in &cases {
         let mut group = criterion.benchmark_group(*name);
         group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_function("answer", |bencher| bencher.iter(|| answer(black_box(body), &config)));
+        group.bench_function("answer", |bencher| {
+            bencher.iter(|| answer(black_box(body), &config));
+        });
         group.bench_function("one-pass", |bencher| {
             bencher.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(body)).unwrap());
         });

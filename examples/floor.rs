@@ -1,10 +1,14 @@
-//! The floor under the webhook: the same server, which reads the body and returns a constant reply of the size that
-//! the recorded OpenKruise review gets. What it costs is what no webhook on this stack can do without.
+//! The floor under the webhook: the same server, which reads the body and returns a constant reply
+//! of the size that the recorded OpenKruise review gets. What it costs is what no webhook on this
+//! stack can do without.
 //!
 //! ```text
 //! cargo run --release --example floor -- --bind 127.0.0.1:9444 --tls-cert-dir DIR
 //! ```
-#![allow(clippy::expect_used, reason = "an example that cannot start should say so and stop")]
+#![allow(
+    clippy::expect_used,
+    reason = "an example that cannot start should say so and stop"
+)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,17 +17,10 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use clap::Parser;
-use sandbox_injector::metrics::Admission;
-use sandbox_injector::metrics::Metrics;
+use sandbox_injector::metrics::{Admission, Metrics};
 use sandbox_injector::readiness::Readiness;
-use sandbox_injector::server::Limits;
-use sandbox_injector::server::Reply;
-use sandbox_injector::server::Reviews;
-use sandbox_injector::server::Server;
-use sandbox_injector::server::ServerOptions;
-use sandbox_injector::server::Shutdown;
-use sandbox_injector::tls::Identity;
-use sandbox_injector::tls::Tls;
+use sandbox_injector::server::{Limits, Reply, Reviews, Server, ServerOptions, Shutdown};
+use sandbox_injector::tls::{Identity, Tls};
 use tokio::time::Instant;
 
 #[derive(Parser)]
@@ -59,13 +56,33 @@ impl Reviews for Floor {
 
 #[tokio::main]
 async fn main() {
-    let Flags { bind, metrics_bind, tls_cert_dir, reply_bytes } = Flags::parse();
+    let Flags {
+        bind,
+        metrics_bind,
+        tls_cert_dir,
+        reply_bytes,
+    } = Flags::parse();
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
-    let tls = Tls::new(Identity::Directory(tls_cert_dir), None, &metrics, &readiness)
-        .expect("a usable certificate");
-    let options = ServerOptions { bind, metrics_bind, drain: Duration::ZERO, limits: Limits::default() };
+    let tls = Tls::new(
+        Identity::Directory(tls_cert_dir),
+        None,
+        &metrics,
+        &readiness,
+    )
+    .expect("a usable certificate");
+    let options = ServerOptions {
+        bind,
+        metrics_bind,
+        drain: Duration::ZERO,
+        limits: Limits::default(),
+    };
     let server = Server::bind(options).await.expect("free addresses");
-    let floor = Floor { reply: vec![b'x'; reply_bytes].into(), metrics: Arc::clone(&metrics) };
+    let floor = Floor {
+        reply: vec![b'x'; reply_bytes].into(),
+        metrics: Arc::clone(&metrics),
+    };
     let shutdown = Shutdown::on_signals().expect("signal handlers");
-    server.run(Arc::new(floor), tls, metrics, readiness, shutdown).await;
+    server
+        .run(Arc::new(floor), tls, metrics, readiness, shutdown)
+        .await;
 }

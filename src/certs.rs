@@ -1,23 +1,26 @@
 //! Creates a CA and serving certificates, for clusters without a certificate manager.
 //!
-//! Pure: PEM in, PEM out. The time is passed in and nothing is read or written; where the files go, and with which
-//! mode, is the caller's concern. Keys are P-256: each new connection of the API server is a full handshake.
+//! Pure: PEM in, PEM out. The time is passed in and nothing is read or written; where the files go,
+//! and with which mode, is the caller's concern. Keys are P-256: each new connection of the API
+//! server is a full handshake.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::kube::names::is_dns_label;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
-use rustls::pki_types::{CertificateDer, pem, pem::PemObject};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, pem};
 use thiserror::Error;
 use x509_parser::error::X509Error;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far clocks of a cluster may be apart before a fresh certificate looks not yet valid somewhere.
+/// How far clocks of a cluster may be apart before a fresh certificate looks not yet valid
+/// somewhere.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Why no certificate could be created.
@@ -73,7 +76,7 @@ pub struct CertificateAndKey {
 }
 
 /// A serving certificate that was issued.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct Issued {
     /// The certificate and its key.
     pub pair: CertificateAndKey,
@@ -82,7 +85,7 @@ pub struct Issued {
 }
 
 /// From when to when a certificate is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     /// The first moment.
     pub not_before: SystemTime,
@@ -99,7 +102,10 @@ impl Validity {
         if !(1..=36_500).contains(&days) {
             return Err(CertsError::Days { days });
         }
-        Ok(Self { not_before: now - CLOCK_SKEW, not_after: now + DAY * days })
+        Ok(Self {
+            not_before: now - CLOCK_SKEW,
+            not_after: now + DAY * days,
+        })
     }
 
     fn apply(self, params: &mut CertificateParams) {
@@ -118,11 +124,17 @@ pub fn ca(common_name: &str, validity: Validity) -> Result<CertificateAndKey, Ce
     let key = KeyPair::generate()?;
     let mut params = named(common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages =
-        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     validity.apply(&mut params);
     let certificate = params.self_signed(&key)?;
-    Ok(CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() })
+    Ok(CertificateAndKey {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    })
 }
 
 /// A serving certificate for `names` (DNS names or IP addresses) under `ca`, with a new key.
@@ -130,15 +142,22 @@ pub fn ca(common_name: &str, validity: Validity) -> Result<CertificateAndKey, Ce
 /// It never outlives its CA: a later end is moved to the CA's.
 ///
 /// # Errors
-/// When there is no name or a bad one, or when `ca` is unfit: not PEM, not a CA, another's key, or expired at the start
-/// of `validity` (less the allowance for clocks).
-pub fn serving(ca: &CertificateAndKey, names: &[String], validity: Validity) -> Result<Issued, CertsError> {
+/// When there is no name or a bad one, or when `ca` is unfit: not PEM, not a CA, another's key, or
+/// expired at the start of `validity` (less the allowance for clocks).
+pub fn serving(
+    ca: &CertificateAndKey,
+    names: &[String],
+    validity: Validity,
+) -> Result<Issued, CertsError> {
     let first = names.first().ok_or(CertsError::NoNames)?;
     let (issuer, ca_end) = issuer(ca)?;
     if ca_end <= validity.not_before + CLOCK_SKEW {
         return Err(CertsError::Expired);
     }
-    let validity = Validity { not_after: validity.not_after.min(ca_end), ..validity };
+    let validity = Validity {
+        not_after: validity.not_after.min(ca_end),
+        ..validity
+    };
 
     let mut params = named(first);
     for name in names {
@@ -154,27 +173,40 @@ pub fn serving(ca: &CertificateAndKey, names: &[String], validity: Validity) -> 
     validity.apply(&mut params);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
-    let pair = CertificateAndKey { certificate: certificate.pem(), key: key.serialize_pem() };
-    Ok(Issued { pair, not_after: params.not_after.unix_timestamp() })
+    let pair = CertificateAndKey {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    };
+    Ok(Issued {
+        pair,
+        not_after: params.not_after.unix_timestamp(),
+    })
 }
 
-/// Parameters with a common name, which X.509 limits to 64 characters; the names that count are elsewhere.
+/// Parameters with a common name, which X.509 limits to 64 characters; the names that count are
+/// elsewhere.
 fn named(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name.chars().take(64).collect::<String>());
+    params.distinguished_name.push(
+        DnType::CommonName,
+        common_name.chars().take(64).collect::<String>(),
+    );
     params
 }
 
-/// Whether `name` can be a subject alternative name: an address, or labels of which the first may be `*`.
+/// Whether `name` can be a subject alternative name: an address, or labels of which the first may
+/// be `*`.
 fn is_name(name: &str) -> bool {
     let labels = name.strip_prefix("*.").unwrap_or(name).to_ascii_lowercase();
-    name.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && labels.split('.').all(is_dns_label))
+    name.parse::<std::net::IpAddr>().is_ok()
+        || (name.len() <= 253 && labels.split('.').all(is_dns_label))
 }
 
 /// The signer made of a CA's PEM, and when the CA expires.
 fn issuer(ca: &CertificateAndKey) -> Result<(Issuer<'static, KeyPair>, SystemTime), CertsError> {
-    let der = CertificateDer::from_pem_slice(ca.certificate.as_bytes()).map_err(CertsError::CaPem)?;
+    let der =
+        CertificateDer::from_pem_slice(ca.certificate.as_bytes()).map_err(CertsError::CaPem)?;
     let (_, certificate) = X509Certificate::from_der(&der).map_err(CertsError::CaCertificate)?;
     if !certificate.is_ca() {
         return Err(CertsError::NotACa);
@@ -190,13 +222,16 @@ fn issuer(ca: &CertificateAndKey) -> Result<(Issuer<'static, KeyPair>, SystemTim
 
 /// A moment in seconds since the epoch, for people to read.
 pub(crate) fn date(timestamp: i64) -> String {
-    ASN1Time::from_timestamp(timestamp).map_or_else(|_| timestamp.to_string(), |time| time.to_string())
+    ASN1Time::from_timestamp(timestamp)
+        .map_or_else(|_| timestamp.to_string(), |time| time.to_string())
 }
 
 impl std::fmt::Debug for CertificateAndKey {
     /// Leaves the key out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CertificateAndKey").field("certificate", &self.certificate).finish_non_exhaustive()
+        f.debug_struct("CertificateAndKey")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
     }
 }
 
@@ -218,7 +253,13 @@ mod tests {
     #[test]
     fn a_serving_certificate_contains_every_name_and_is_signed_by_the_ca() {
         let ca_pair = ca("test", a_year()).unwrap();
-        let pair = serving(&ca_pair, &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]), a_year()).unwrap().pair;
+        let pair = serving(
+            &ca_pair,
+            &names(&["a.b.svc", "*.b.svc", "127.0.0.1"]),
+            a_year(),
+        )
+        .unwrap()
+        .pair;
         let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
         let ca = CertificateDer::from_pem_slice(ca_pair.certificate.as_bytes()).unwrap();
@@ -242,7 +283,8 @@ mod tests {
         let issued = serving(&ca_pair, &names(&["a"]), Validity::days(now, 100).unwrap()).unwrap();
         let der = CertificateDer::from_pem_slice(issued.pair.certificate.as_bytes()).unwrap();
         let (_, leaf) = X509Certificate::from_der(&der).unwrap();
-        let end = UNIX_EPOCH + Duration::from_secs(leaf.validity().not_after.timestamp().unsigned_abs());
+        let end =
+            UNIX_EPOCH + Duration::from_secs(leaf.validity().not_after.timestamp().unsigned_abs());
         assert!(end <= now + DAY * 10);
         assert_eq!(issued.not_after, leaf.validity().not_after.timestamp());
     }
@@ -265,11 +307,23 @@ mod tests {
         let good = ca("test", year).unwrap();
         let other = ca("other", year).unwrap();
         let leaf = serving(&good, &names(&["a"]), year).unwrap().pair;
-        let old = Validity { not_before: UNIX_EPOCH, not_after: UNIX_EPOCH + DAY };
+        let old = Validity {
+            not_before: UNIX_EPOCH,
+            not_after: UNIX_EPOCH + DAY,
+        };
         let expired = ca("old", old).unwrap();
-        let mixed = CertificateAndKey { key: other.key, ..good.clone() };
-        let garbled = CertificateAndKey { certificate: "x".into(), ..good.clone() };
-        let keyless = CertificateAndKey { key: String::new(), ..good };
+        let mixed = CertificateAndKey {
+            key: other.key,
+            ..good.clone()
+        };
+        let garbled = CertificateAndKey {
+            certificate: "x".into(),
+            ..good.clone()
+        };
+        let keyless = CertificateAndKey {
+            key: String::new(),
+            ..good
+        };
         let refusal = |ca_pair| serving(&ca_pair, &names(&["a"]), year).unwrap_err();
         assert!(matches!(refusal(leaf), CertsError::NotACa));
         assert!(matches!(refusal(expired), CertsError::Expired));
@@ -282,6 +336,9 @@ mod tests {
     #[case(0)]
     #[case(36_501)]
     fn absurd_validities_are_rejected(#[case] days: u32) {
-        assert!(matches!(Validity::days(SystemTime::now(), days), Err(CertsError::Days { .. })));
+        assert!(matches!(
+            Validity::days(SystemTime::now(), days),
+            Err(CertsError::Days { .. })
+        ));
     }
 }

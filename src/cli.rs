@@ -1,6 +1,7 @@
 //! The command line: one thin file per verb.
 //!
-//! Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 a negative verdict, 2 a failure.
+//! Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 a negative verdict, 2
+//! a failure.
 
 mod certs;
 mod check;
@@ -17,10 +18,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Injects storage and runtime sidecars into agent-sandbox pods: as a mutating admission webhook for Kubernetes, or
-/// offline.
+/// Injects storage and runtime sidecars into agent-sandbox pods: as a mutating admission webhook
+/// for Kubernetes, or offline.
 #[derive(Debug, Parser)]
-#[command(name = "sandbox-injector", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "sandbox-injector",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -52,8 +58,8 @@ enum Verb {
 #[derive(Debug)]
 struct Failure(String);
 
-/// The errors of this program and of the engine say all that a person needs in their own line, and keep what they stand
-/// on for code; so that line is enough.
+/// The errors of this program and of the engine say all that a person needs in their own line, and
+/// keep what they stand on for code; so that line is enough.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.to_string())
@@ -62,7 +68,10 @@ impl<E: Error> From<E> for Failure {
 
 /// Runs a verb that calls a cluster, or might.
 fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(verb)
 }
 
 /// Exit code 1: the run succeeded, and its verdict is negative.
@@ -84,8 +93,12 @@ pub fn run() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "sandbox-injector", &mut script);
             terminal::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
         }
-        Verb::Version => terminal::print(concat!("sandbox-injector ", env!("CARGO_PKG_VERSION"), "\n"))
-            .map(|()| ExitCode::SUCCESS),
+        Verb::Version => terminal::print(concat!(
+            "sandbox-injector ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        ))
+        .map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|Failure(message)| {
         terminal::eprint_line(&format!("error: {message}"));

@@ -1,11 +1,14 @@
-//! What is read from a cluster: declared runtimes, the configuration's ConfigMap, the node's region.
+//! What is read from a cluster: declared runtimes, the configuration's ConfigMap, the node's
+//! region.
 //!
-//! [`connect`] decides whether there is a cluster and creates the one client. [`lookups`] answers the questions
-//! of [`engine::runtimes`] about a pod's owner, [`config_map`] and [`region`] give [`crate::serve::follow`] what it
-//! offers to the store, and [`readiness`] holds back readiness until the API server has answered once.
+//! [`connect`] decides whether there is a cluster and creates the one client. [`lookups`] answers
+//! the questions of [`engine::runtimes`] about a pod's owner, [`config_map`] and [`region`] give
+//! [`crate::serve::follow`] what it offers to the store, and [`readiness`] holds back readiness
+//! until the API server has answered once.
 //!
-//! All of it only reads, and keeps no object: there is no informer to warm up and none that could lag, and the
-//! bytes held for each Sandbox, SandboxSet and pod are zero. Nothing here decides on a pod. The API calls per pod:
+//! All of it only reads, and keeps no object: there is no informer to warm up and none that could
+//! lag, and the bytes held for each Sandbox, SandboxSet and pod are zero. Nothing here decides on a
+//! pod. The API calls per pod:
 //!
 //! | the pod | GETs |
 //! |---|---|

@@ -1,8 +1,9 @@
 //! sandbox-injector: storage and runtime sidecars for agent-sandbox pods.
 //!
-//! One engine, two ways in: the webhook, called by the API server, and the offline verbs, called by people. The engine is
-//! a crate of its own ([`engine`]), whose front page shows how a review becomes a patch. This crate connects it to the
-//! world: sockets, files, clocks and the cluster are here and nowhere else.
+//! One engine, two ways in: the webhook, called by the API server, and the offline verbs, called by
+//! people. The engine is a crate of its own ([`engine`]), whose front page shows how a review
+//! becomes a patch. This crate connects it to the world: sockets, files, clocks and the cluster are
+//! here and nowhere else.
 //!
 //! ```text
 //!   API server                                       manifests, saved reviews and pods

@@ -1,52 +1,53 @@
-//! The metrics of the process: one registry, typed handles, and their text in the OpenMetrics format.
+//! The metrics of the process: one registry, typed handles, and their text in the OpenMetrics
+//! format.
 //!
-//! Every name starts with `sandbox_injector_`. Labels are enums or runtime names from the configuration, so the
-//! number of series is bounded; a pod's name, namespace or contents must never become a label. Nothing here is
-//! fallible and nothing on the path of a request takes a lock.
+//! Every name starts with `sandbox_injector_`. Labels are enums or runtime names from the
+//! configuration, so the number of series is bounded; a pod's name, namespace or contents must
+//! never become a label. Nothing here is fallible and nothing on the path of a request takes a
+//! lock.
 
 mod histogram;
 mod labels;
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    ops::Index,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Index;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
-    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
-    registry::{Metric, Registry},
-};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Metric, Registry};
 
+use self::histogram::Histogram;
+use self::labels::Label;
 pub use self::labels::{Admission, Lookup, Reload};
-use self::{histogram::Histogram, labels::Label};
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// One counter per member of a label enum, made at start so that counting is one atomic addition. Cloning shares them.
+/// One counter per member of a label enum, made at start so that counting is one atomic addition.
+/// Cloning shares them.
 struct Counters<L> {
     counts: Arc<[Counter]>,
     label: PhantomData<L>,
 }
 
 /// Which configuration is loaded: runtime and digest. Cloning shares it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct ConfigInfo(Arc<Mutex<Vec<(String, String)>>>);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RuntimeLabel {
     runtime: String,
 }
 
 /// The counters of one runtime. Cloning shares them.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct RuntimeMetrics {
     injections: Counter,
     conflicts: Counter,
@@ -75,21 +76,25 @@ pub struct Metrics {
 #[must_use = "the gauge goes down again when this is dropped"]
 pub struct GaugeGuard(Gauge);
 
-// === impl Metrics ===
-
 impl Metrics {
-    /// A registry with every metric in it. Counters with a bounded label start at zero, so that `rate()` sees the
-    /// first event. The library appends `_total` to the name of a counter.
+    /// A registry with every metric in it. Counters with a bounded label start at zero, so that
+    /// `rate()` sees the first event. The library appends `_total` to the name of a counter.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("sandbox_injector");
         let all = &mut registry;
         let build: Family<[(&'static str, &'static str); 1], Gauge> =
             family(all, "build_info", "The version of this program");
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        build
+            .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
+            .set(1);
         Self {
             admissions: family(all, "admission_requests", "Webhook requests by outcome"),
-            duration: family(all, "admission_duration_seconds", "Time from the request's head to its answer"),
+            duration: family(
+                all,
+                "admission_duration_seconds",
+                "Time from the request's head to its answer",
+            ),
             injections: family(all, "injections", "Pods into which a runtime was injected"),
             conflicts: family(all, "conflicts", "Pods with a conflict, by runtime"),
             lookups: family(all, "lookups", "Look-ups of custom resources by result"),
@@ -110,7 +115,11 @@ impl Metrics {
                 "tls_certificate_not_after_timestamp_seconds",
                 "When the serving certificate expires",
             ),
-            tls_reloads: family(all, "tls_reloads", "Certificate and client CA reloads by result"),
+            tls_reloads: family(
+                all,
+                "tls_reloads",
+                "Certificate and client CA reloads by result",
+            ),
             connections: family(all, "connections", "Open HTTPS connections"),
             in_flight: family(all, "in_flight_requests", "HTTPS requests being answered"),
             registry,
@@ -123,11 +132,13 @@ impl Metrics {
         self.duration.observe(elapsed);
     }
 
-    /// The counters of a runtime, to be kept beside the compiled runtime: finding them takes a lock, using them
-    /// does not. `runtime` must be a key of the configuration.
+    /// The counters of a runtime, to be kept beside the compiled runtime: finding them takes a
+    /// lock, using them does not. `runtime` must be a key of the configuration.
     #[must_use]
     pub fn runtime(&self, runtime: &str) -> RuntimeMetrics {
-        let label = RuntimeLabel { runtime: runtime.to_owned() };
+        let label = RuntimeLabel {
+            runtime: runtime.to_owned(),
+        };
         RuntimeMetrics {
             injections: self.injections.get_or_create(&label).clone(),
             conflicts: self.conflicts.get_or_create(&label).clone(),
@@ -145,11 +156,18 @@ impl Metrics {
         R: Into<String>,
         D: Into<String>,
     {
-        let runtimes =
-            runtimes.into_iter().map(|(runtime, digest)| (runtime.into(), digest.into())).collect();
-        *self.config_info.0.lock().unwrap_or_else(PoisonError::into_inner) = runtimes;
+        let runtimes = runtimes
+            .into_iter()
+            .map(|(runtime, digest)| (runtime.into(), digest.into()))
+            .collect();
+        *self
+            .config_info
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = runtimes;
         self.config_reloads[Reload::Success].inc();
-        self.config_last_success.set(seconds_since_epoch(SystemTime::now()));
+        self.config_last_success
+            .set(seconds_since_epoch(SystemTime::now()));
     }
 
     /// A configuration was rejected.
@@ -208,10 +226,9 @@ fn family<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help
 }
 
 fn seconds_since_epoch(at: SystemTime) -> f64 {
-    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    at.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }
-
-// === impl RuntimeMetrics ===
 
 impl RuntimeMetrics {
     /// The runtime was injected into a pod.
@@ -224,8 +241,6 @@ impl RuntimeMetrics {
         self.conflicts.inc();
     }
 }
-
-// === impl GaugeGuard ===
 
 impl GaugeGuard {
     fn new(gauge: &Gauge) -> Self {
@@ -240,8 +255,6 @@ impl Drop for GaugeGuard {
     }
 }
 
-// === impl Counters ===
-
 impl<L: Label> Index<L> for Counters<L> {
     type Output = Counter;
 
@@ -252,13 +265,19 @@ impl<L: Label> Index<L> for Counters<L> {
 
 impl<L: Label> Default for Counters<L> {
     fn default() -> Self {
-        Self { counts: L::ALL.iter().map(|_| Counter::default()).collect(), label: PhantomData }
+        Self {
+            counts: L::ALL.iter().map(|_| Counter::default()).collect(),
+            label: PhantomData,
+        }
     }
 }
 
 impl<L> Clone for Counters<L> {
     fn clone(&self) -> Self {
-        Self { counts: Arc::clone(&self.counts), label: PhantomData }
+        Self {
+            counts: Arc::clone(&self.counts),
+            label: PhantomData,
+        }
     }
 }
 
@@ -282,8 +301,6 @@ impl<L> fmt::Debug for Counters<L> {
     }
 }
 
-// === impl ConfigInfo ===
-
 impl EncodeMetric for ConfigInfo {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (runtime, digest) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -303,7 +320,8 @@ mod tests {
     use super::*;
 
     fn value(text: &str, series: &str) -> Option<f64> {
-        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
     }
 
     #[test]
@@ -320,8 +338,10 @@ mod tests {
     fn every_outcome_starts_at_zero() {
         let text = Metrics::new().text();
         for outcome in Admission::ALL {
-            let series =
-                format!("sandbox_injector_admission_requests_total{{outcome=\"{}\"}}", outcome.as_str());
+            let series = format!(
+                "sandbox_injector_admission_requests_total{{outcome=\"{}\"}}",
+                outcome.as_str()
+            );
             assert_eq!(value(&text, &series), Some(0.0), "{series}");
         }
     }
@@ -332,11 +352,27 @@ mod tests {
         metrics.config_loaded([("csi", "aaa"), ("agent-runtime", "bbb")]);
         metrics.config_loaded([("csi", "ccc")]);
         let text = metrics.text();
-        assert_eq!(value(&text, "sandbox_injector_config_info{runtime=\"csi\",digest=\"ccc\"}"), Some(1.0));
+        assert_eq!(
+            value(
+                &text,
+                "sandbox_injector_config_info{runtime=\"csi\",digest=\"ccc\"}"
+            ),
+            Some(1.0)
+        );
         assert_eq!(text.matches("sandbox_injector_config_info{").count(), 1);
-        assert_eq!(value(&text, "sandbox_injector_config_reloads_total{result=\"success\"}"), Some(2.0));
+        assert_eq!(
+            value(
+                &text,
+                "sandbox_injector_config_reloads_total{result=\"success\"}"
+            ),
+            Some(2.0)
+        );
         assert!(
-            value(&text, "sandbox_injector_config_last_success_timestamp_seconds").is_some_and(|t| t > 1e9)
+            value(
+                &text,
+                "sandbox_injector_config_last_success_timestamp_seconds"
+            )
+            .is_some_and(|t| t > 1e9)
         );
     }
 
@@ -347,12 +383,18 @@ mod tests {
         metrics.admission(Admission::Injected, Duration::from_micros(26));
         let text = metrics.text();
         let bucket = |le: &str| {
-            value(&text, &format!("sandbox_injector_admission_duration_seconds_bucket{{le=\"{le}\"}}"))
+            value(
+                &text,
+                &format!("sandbox_injector_admission_duration_seconds_bucket{{le=\"{le}\"}}"),
+            )
         };
         assert_eq!(bucket("0.000025"), Some(1.0), "{text}");
         assert_eq!(bucket("0.00005"), Some(2.0), "{text}");
         assert_eq!(bucket("+Inf"), Some(2.0), "{text}");
-        assert_eq!(value(&text, "sandbox_injector_admission_duration_seconds_count"), Some(2.0));
+        assert_eq!(
+            value(&text, "sandbox_injector_admission_duration_seconds_count"),
+            Some(2.0)
+        );
         let sum = value(&text, "sandbox_injector_admission_duration_seconds_sum").unwrap();
         assert!((sum - 51e-6).abs() < 1e-9, "{sum}");
     }
@@ -363,9 +405,15 @@ mod tests {
         let first = metrics.connection();
         let second = metrics.connection();
         drop(first);
-        assert_eq!(value(&metrics.text(), "sandbox_injector_connections"), Some(1.0));
+        assert_eq!(
+            value(&metrics.text(), "sandbox_injector_connections"),
+            Some(1.0)
+        );
         drop(second);
-        assert_eq!(value(&metrics.text(), "sandbox_injector_connections"), Some(0.0));
+        assert_eq!(
+            value(&metrics.text(), "sandbox_injector_connections"),
+            Some(0.0)
+        );
     }
 
     #[test]
@@ -375,7 +423,13 @@ mod tests {
         metrics.runtime("csi").injection();
         metrics.runtime("csi").conflict();
         let text = metrics.text();
-        assert_eq!(value(&text, "sandbox_injector_injections_total{runtime=\"csi\"}"), Some(2.0));
-        assert_eq!(value(&text, "sandbox_injector_conflicts_total{runtime=\"csi\"}"), Some(1.0));
+        assert_eq!(
+            value(&text, "sandbox_injector_injections_total{runtime=\"csi\"}"),
+            Some(2.0)
+        );
+        assert_eq!(
+            value(&text, "sandbox_injector_conflicts_total{runtime=\"csi\"}"),
+            Some(1.0)
+        );
     }
 }

@@ -3,13 +3,11 @@
 //! Readiness is a set of named gates, each held by the part that knows: ready, or not and why. A
 //! reason is shown to anyone who asks, so it must never contain a pod's contents or a secret.
 
-use std::{
-    fmt::Write,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What `/readyz` says. Cloning shares it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
@@ -20,13 +18,11 @@ struct State {
 }
 
 /// One condition of readiness. It stays in force when the handle is dropped.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct Gate {
     readiness: Readiness,
     index: usize,
 }
-
-// === impl Readiness ===
 
 impl Readiness {
     /// No conditions, so ready.
@@ -40,7 +36,10 @@ impl Readiness {
     pub fn gate(&self, name: &'static str) -> Gate {
         let mut state = self.lock();
         state.gates.push((name, Some("starting".to_owned())));
-        Gate { readiness: self.clone(), index: state.gates.len() - 1 }
+        Gate {
+            readiness: self.clone(),
+            index: state.gates.len() - 1,
+        }
     }
 
     /// Never ready again from now on.
@@ -64,15 +63,17 @@ impl Readiness {
                 let _ = writeln!(reasons, "{name}: {reason}");
             }
         }
-        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(reasons)
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-// === impl Gate ===
 
 impl Gate {
     /// The condition holds.
@@ -102,10 +103,16 @@ mod tests {
         assert_eq!(readiness.check(), Ok(()));
         let certificate = readiness.gate("certificate");
         let configuration = readiness.gate("configuration");
-        assert_eq!(readiness.check(), Err("certificate: starting\nconfiguration: starting\n".to_owned()));
+        assert_eq!(
+            readiness.check(),
+            Err("certificate: starting\nconfiguration: starting\n".to_owned())
+        );
         certificate.ready();
         configuration.not_ready("key csi: $.volume: not a list");
-        assert_eq!(readiness.check(), Err("configuration: key csi: $.volume: not a list\n".to_owned()));
+        assert_eq!(
+            readiness.check(),
+            Err("configuration: key csi: $.volume: not a list\n".to_owned())
+        );
         configuration.ready();
         assert_eq!(readiness.check(), Ok(()));
         configuration.not_ready("gone");

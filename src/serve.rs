@@ -1,4 +1,5 @@
-//! The webhook in service: the store, the webhook and the server wired together, and what keeps them fresh.
+//! The webhook in service: the store, the webhook and the server wired together, and what keeps
+//! them fresh.
 
 pub mod follow;
 pub mod identity;
@@ -8,6 +9,10 @@ pub mod webhook;
 use std::io;
 use std::sync::Arc;
 
+use engine::config::config_map::ConfigMapName;
+use engine::config::region::Region;
+use engine::config::{Config, Rejected};
+use engine::review::decide::Settings;
 use kube::Client;
 use tokio::task::JoinSet;
 
@@ -21,10 +26,6 @@ use crate::readiness::Readiness;
 use crate::server::{Server, ServerError, ServerOptions, Shutdown, Stopped};
 use crate::source::{Source, SourceError};
 use crate::tls::{ClientAuth, Identity, Tls, TlsError};
-use engine::config::config_map::ConfigMapName;
-use engine::config::region::Region;
-use engine::config::{Config, Rejected};
-use engine::review::decide::Settings;
 
 /// How the webhook is set up.
 #[derive(Debug)]
@@ -94,8 +95,8 @@ pub enum ServeError {
 /// Serves until a signal ends it, and returns how that went.
 ///
 /// # Errors
-/// When it cannot start for a reason that never fixes itself. What can, such as a ConfigMap that does not exist yet,
-/// only makes it not ready.
+/// When it cannot start for a reason that never fixes itself. What can, such as a ConfigMap that
+/// does not exist yet, only makes it not ready.
 pub async fn serve(options: ServeOptions) -> Result<Stopped, ServeError> {
     let ServeOptions {
         server,
@@ -115,10 +116,16 @@ pub async fn serve(options: ServeOptions) -> Result<Stopped, ServeError> {
     let store = Arc::new(Store::new(region.clone(), Arc::clone(&metrics), gate));
     // Dropped, and so ended, with the server.
     let mut tasks = JoinSet::new();
-    let mut cluster = Cluster { access, client: None };
+    let mut cluster = Cluster {
+        access,
+        client: None,
+    };
     let lookups = match cluster.for_lookups(lookups).await? {
         Some(client) => {
-            tasks.spawn(readiness::await_api_server(client.clone(), readiness.gate("api-server")));
+            tasks.spawn(readiness::await_api_server(
+                client.clone(),
+                readiness.gate("api-server"),
+            ));
             Some(Lookups::new(client, Arc::clone(&metrics)))
         }
         None => None,
@@ -127,7 +134,12 @@ pub async fn serve(options: ServeOptions) -> Result<Stopped, ServeError> {
     let region_follows = node.is_some();
     if let Some(node) = node {
         let (client, gate) = (cluster.client().await?, readiness.gate("region"));
-        tasks.spawn(follow::follow_region(client, node, Arc::clone(&store), gate));
+        tasks.spawn(follow::follow_region(
+            client,
+            node,
+            Arc::clone(&store),
+            gate,
+        ));
     }
     let validated = validated.unwrap_or_else(|| configuration.config_map());
     match configuration {
@@ -142,7 +154,10 @@ pub async fn serve(options: ServeOptions) -> Result<Stopped, ServeError> {
             let entries = source.read()?;
             // One line before anything is logged; a region that is still to come is waited for.
             if !region_follows && let Err(rejected) = Config::load(&entries, region.as_ref()) {
-                return Err(ServeError::Rejected { from: source, rejected });
+                return Err(ServeError::Rejected {
+                    from: source,
+                    rejected,
+                });
             }
             store.offer(Ok(entries));
         }
@@ -155,9 +170,12 @@ pub async fn serve(options: ServeOptions) -> Result<Stopped, ServeError> {
         lookups = if lookups.is_some() { "on" } else { "off" },
         "listening"
     );
-    let webhook = Webhook::new(store, settings, lookups, Arc::clone(&metrics)).validating(validated);
+    let webhook =
+        Webhook::new(store, settings, lookups, Arc::clone(&metrics)).validating(validated);
     let shutdown = Shutdown::on_signals().map_err(ServeError::Signals)?;
-    Ok(server.run(Arc::new(webhook), tls, metrics, readiness, shutdown).await)
+    Ok(server
+        .run(Arc::new(webhook), tls, metrics, readiness, shutdown)
+        .await)
 }
 
 fn warn_of_trust(settings: &Settings) {

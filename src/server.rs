@@ -4,8 +4,8 @@
 //! listener ── TLS ── connection ── routes ── Reviews (the webhook, given from outside)
 //! ```
 //!
-//! It knows nothing of pods. It must never drop a request that it has begun to read, wait without a deadline, or
-//! let one client's behaviour be felt by another.
+//! It knows nothing of pods. It must never drop a request that it has begun to read, wait without a
+//! deadline, or let one client's behaviour be felt by another.
 
 mod body;
 mod connection;
@@ -19,30 +19,31 @@ mod routes;
 pub mod shutdown;
 mod throttle;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use thiserror::Error;
-use tokio::{
-    net::TcpListener,
-    task::JoinSet,
-    time::{Instant, sleep, timeout},
-};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use self::{
-    listener::{Kind, Listener},
-    registry::{Registry, Stage},
-};
-pub use self::{reply::Reply, shutdown::Shutdown};
+use self::listener::{Kind, Listener};
+use self::registry::{Registry, Stage};
+pub use self::reply::Reply;
+pub use self::shutdown::Shutdown;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::tls::Tls;
 
 /// What answers reviews: the webhook as the server sees it.
 pub trait Reviews: Send + Sync + 'static {
-    /// Answers `POST /mutate`. `body` is the whole request body; at `deadline` the answer should be on its way, for a
-    /// little later the API server gives up and the server abandons the call.
+    /// Answers `POST /mutate`. `body` is the whole request body; at `deadline` the answer should be
+    /// on its way, for a little later the API server gives up and the server abandons the call.
     fn mutate(&self, body: Bytes, deadline: Instant) -> impl Future<Output = Reply> + Send;
 
     /// Answers `POST /validate` likewise.
@@ -50,21 +51,21 @@ pub trait Reviews: Send + Sync + 'static {
 }
 
 /// How the server is set up.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Where HTTPS is served (`--bind`).
     pub bind: SocketAddr,
     /// Where probes and metrics are served (`--metrics-bind`).
     pub metrics_bind: SocketAddr,
-    /// How long requests are still taken after the first signal (`--drain`): as long as it takes until no client sends
-    /// new connections here.
+    /// How long requests are still taken after the first signal (`--drain`): as long as it takes
+    /// until no client sends new connections here.
     pub drain: Duration,
     /// What a client may use up.
     pub limits: Limits,
 }
 
 /// What clients may use up. The defaults suit a cluster; tests shrink them.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Limits {
     /// In connections.
     pub connections: ConnectionLimits,
@@ -75,9 +76,10 @@ pub struct Limits {
 }
 
 /// How many connections may be open.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Over HTTPS; one more displaces the one that has been idle longest. Lowered at start to what the process may open.
+    /// Over HTTPS; one more displaces the one that has been idle longest. Lowered at start to what
+    /// the process may open.
     pub https: usize,
     /// Over HTTPS, beyond that: still accepted, to be told 503.
     pub spare: usize,
@@ -86,7 +88,7 @@ pub struct ConnectionLimits {
 }
 
 /// How many bytes requests may take.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ByteLimits {
     /// Of one request body. The API server's own limit on objects leaves reviews well below.
     pub body: usize,
@@ -95,7 +97,7 @@ pub struct ByteLimits {
 }
 
 /// How long things may take.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct TimeLimits {
     /// A TLS handshake.
     pub handshake: Duration,
@@ -105,13 +107,14 @@ pub struct TimeLimits {
     pub body: Duration,
     /// Until the client has taken an answer.
     pub write: Duration,
-    /// Without a request, after which a connection is closed. More than the 90 s for which the API server
-    /// keeps one, so that it is the API server that closes: it does not retry a POST that meets a closing one.
+    /// Without a request, after which a connection is closed. More than the 90 s for which the API
+    /// server keeps one, so that it is the API server that closes: it does not retry a POST
+    /// that meets a closing one.
     pub idle: Duration,
     /// Without a request, after which a connection may be displaced by a new one.
     pub displaceable: Duration,
-    /// Until the client closes after we did, during which what it still sends is thrown away: closing with
-    /// unread bytes resets the connection, and the answer might be lost.
+    /// Until the client closes after we did, during which what it still sends is thrown away:
+    /// closing with unread bytes resets the connection, and the answer might be lost.
     pub linger: Duration,
     /// A request whose `timeout` parameter is absent or invalid; what Kubernetes defaults to.
     pub default_timeout: Duration,
@@ -140,11 +143,12 @@ pub enum ServerError {
 }
 
 /// How serving ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
     /// After the drain, with everything answered.
     Drained,
-    /// After the drain, cutting off what was still open when the longest time for a request had passed.
+    /// After the drain, cutting off what was still open when the longest time for a request had
+    /// passed.
     CutOff,
     /// At once, on a second signal.
     Aborted,
@@ -158,8 +162,6 @@ pub struct Server {
     options: ServerOptions,
 }
 
-// === impl Server ===
-
 impl Server {
     /// Listens on both addresses.
     ///
@@ -168,7 +170,11 @@ impl Server {
     pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
         let https = listen(options.bind, "--bind").await?;
         let http = listen(options.metrics_bind, "--metrics-bind").await?;
-        Ok(Self { https, http, options })
+        Ok(Self {
+            https,
+            http,
+            options,
+        })
     }
 
     /// The address of the HTTPS listener; its port is the real one when port 0 was requested.
@@ -187,8 +193,9 @@ impl Server {
         self.http.local_addr().map_err(ServerError::Address)
     }
 
-    /// Serves until `shutdown` says so, then drains: not ready at once, `Connection: close` on answers for
-    /// [`ServerOptions::drain`], then no new connections and an end to what is in flight. Probes are answered to the last.
+    /// Serves until `shutdown` says so, then drains: not ready at once, `Connection: close` on
+    /// answers for [`ServerOptions::drain`], then no new connections and an end to what is in
+    /// flight. Probes are answered to the last.
     pub async fn run<R: Reviews>(
         self,
         reviews: Arc<R>,
@@ -197,7 +204,17 @@ impl Server {
         readiness: Readiness,
         mut shutdown: Shutdown,
     ) -> Stopped {
-        let Self { https, http, options: ServerOptions { bind: _, metrics_bind: _, drain, limits } } = self;
+        let Self {
+            https,
+            http,
+            options:
+                ServerOptions {
+                    bind: _,
+                    metrics_bind: _,
+                    drain,
+                    limits,
+                },
+        } = self;
         let limits = Arc::new(limits.within_open_files());
         let https = Listener {
             tcp: https,
@@ -213,7 +230,8 @@ impl Server {
             registry: Registry::new(limits.connections.plain, 0),
             limits: Arc::clone(&limits),
         };
-        let (https_registry, http_registry) = (Arc::clone(&https.registry), Arc::clone(&http.registry));
+        let (https_registry, http_registry) =
+            (Arc::clone(&https.registry), Arc::clone(&http.registry));
 
         let mut reloading = JoinSet::new();
         reloading.spawn(tls.follow());
@@ -225,7 +243,9 @@ impl Server {
         shutdown.signal(1).await;
         readiness.shut_down();
         https_registry.enter(Stage::Draining);
-        tracing::info!("shutting down: failing readiness, draining for {drain:?} (signal again to stop now)");
+        tracing::info!(
+            "shutting down: failing readiness, draining for {drain:?} (signal again to stop now)"
+        );
         let in_order = async {
             sleep(drain).await;
             tracing::info!("drain finished; no longer accepting connections");
@@ -255,7 +275,9 @@ impl Server {
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| {
         let fix = match source.kind() {
-            io::ErrorKind::AddrInUse => "use another port, or stop the process that is using this one",
+            io::ErrorKind::AddrInUse => {
+                "use another port, or stop the process that is using this one"
+            }
             io::ErrorKind::AddrNotAvailable => {
                 "use an address of this host, or 0.0.0.0 or [::] for all of them"
             }
@@ -263,21 +285,31 @@ async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, 
             _ if address.is_ipv6() => "if IPv6 is not available, use 0.0.0.0 with the port",
             _ => "use another address",
         };
-        ServerError::Bind { address, flag, source, fix }
+        ServerError::Bind {
+            address,
+            flag,
+            source,
+            fix,
+        }
     })
 }
 
-// === impl Limits ===
-
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { https: 4096, spare: 64, plain: 256 }
+        Self {
+            https: 4096,
+            spare: 64,
+            plain: 256,
+        }
     }
 }
 
 impl Default for ByteLimits {
     fn default() -> Self {
-        Self { body: 7 << 20, in_flight: 64 << 20 }
+        Self {
+            body: 7 << 20,
+            in_flight: 64 << 20,
+        }
     }
 }
 
@@ -302,7 +334,11 @@ impl Limits {
     fn within_open_files(mut self) -> Self {
         /// Descriptors for everything that is not a connection of a client.
         const OTHER_FILES: usize = 64;
-        let ConnectionLimits { https, spare, plain } = &mut self.connections;
+        let ConnectionLimits {
+            https,
+            spare,
+            plain,
+        } = &mut self.connections;
         let others = OTHER_FILES + *spare + *plain;
         let files = open_files::allow(*https + others);
         let room = files.saturating_sub(others).max(16);

@@ -1,16 +1,23 @@
-//! Where a configuration comes from: the embedded default, a mounted directory, or a ConfigMap manifest.
+//! Where a configuration comes from: the embedded default, a mounted directory, or a ConfigMap
+//! manifest.
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+use engine::config::config_map::{DuplicateKey, Entries, InvalidConfigMap, entries};
 
 use crate::mounted;
-use engine::config::config_map::{DuplicateKey, Entries, InvalidConfigMap, entries};
 
 /// The runtimes that are compiled in: the defaults of the guide to automatic sidecar injection.
 const EMBEDDED: [(&str, &str); 2] = [
-    ("agent-runtime", include_str!("../manifests/components/default-config/runtimes/agent-runtime.json")),
-    ("csi", include_str!("../manifests/components/default-config/runtimes/csi.json")),
+    (
+        "agent-runtime",
+        include_str!("../manifests/components/default-config/runtimes/agent-runtime.json"),
+    ),
+    (
+        "csi",
+        include_str!("../manifests/components/default-config/runtimes/csi.json"),
+    ),
 ];
 
 /// A ConfigMap holds at most 1 MiB; what is larger is no configuration.
@@ -107,13 +114,16 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
         let file_name = entry.file_name();
         let name = file_name.to_string_lossy();
         let file = entry.path();
-        // Files that the kubelet keeps beside the keys. Any other directory is an error by being read: passed over, it would
-        // silently take away the runtime whose file it replaces.
+        // Files that the kubelet keeps beside the keys. Any other directory is an error by being
+        // read: passed over, it would silently take away the runtime whose file it
+        // replaces.
         if name.starts_with('.') {
             continue;
         }
-        let key =
-            [".json", ".yaml", ".yml"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+        let key = [".json", ".yaml", ".yml"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(ending))
+            .unwrap_or(&name);
         let text = read(&file).map_err(|error| match error {
             SourceError::Unreadable { path, source, .. } => unreadable(&path, source),
             other => other,
@@ -127,17 +137,29 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
 
 fn read(path: &Path) -> Result<String, SourceError> {
     let fix = "--config-file must be a readable ConfigMap manifest";
-    let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source, fix };
+    let unreadable = |source| SourceError::Unreadable {
+        path: path.to_owned(),
+        source,
+        fix,
+    };
     let size = fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_BYTES {
-        return Err(SourceError::TooLarge { path: path.to_owned(), size });
+        return Err(SourceError::TooLarge {
+            path: path.to_owned(),
+            size,
+        });
     }
     fs::read_to_string(path).map_err(unreadable)
 }
 
 fn manifest(path: &Path) -> Result<Entries, SourceError> {
     let text = read(path)?;
-    let value =
-        engine::yaml::value(&text).map_err(|source| SourceError::Syntax { path: path.to_owned(), source })?;
-    entries(&value).map_err(|source| SourceError::Manifest { path: path.to_owned(), source })
+    let value = engine::yaml::value(&text).map_err(|source| SourceError::Syntax {
+        path: path.to_owned(),
+        source,
+    })?;
+    entries(&value).map_err(|source| SourceError::Manifest {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -1,32 +1,33 @@
 //! Logging: one line per event on stderr, as text or JSON.
 //!
-//! Stdout belongs to results. What is logged elsewhere must never contain a pod's body, a patch or an environment
-//! value; here that is why a panic is logged by its place and never by its message, which may quote what was parsed.
+//! Stdout belongs to results. What is logged elsewhere must never contain a pod's body, a patch or
+//! an environment value; here that is why a panic is logged by its place and never by its message,
+//! which may quote what was parsed.
 
 mod last_warning;
 mod queue;
 
-use std::{
-    backtrace::{Backtrace, BacktraceStatus},
-    io::{self, IsTerminal},
-};
-
-use thiserror::Error;
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
-use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, IsTerminal};
 
 pub(crate) use last_warning::LastWarning;
 pub use queue::LogWriter;
+use thiserror::Error;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, fmt};
 
 /// What is logged when neither the flag nor `RUST_LOG` says so.
 const DEFAULT_FILTER: &str = "info";
 
-/// The client of the API server logs every failed request as an error of its own. The caller of the request logs what
-/// became of it, and says it once, so this is left out unless a filter names the client.
+/// The client of the API server logs every failed request as an error of its own. The caller of the
+/// request logs what became of it, and says it once, so this is left out unless a filter names the
+/// client.
 const SILENCED: (&str, &str) = ("kube_client", "kube_client::client=off");
 
 /// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For people: time, level, message, fields.
     #[default]
@@ -58,8 +59,9 @@ pub enum TelemetryError {
     Thread(#[from] io::Error),
 }
 
-/// Sends events to stderr for as long as the writer lives. `level` (`--log-level`) goes before the variable `RUST_LOG`, both before `info`.
-/// Colours are used on a terminal only, and not when `NO_COLOR` is set to anything.
+/// Sends events to stderr for as long as the writer lives. `level` (`--log-level`) goes before the
+/// variable `RUST_LOG`, both before `info`. Colours are used on a terminal only, and not when
+/// `NO_COLOR` is set to anything.
 ///
 /// # Errors
 /// When the filter does not parse, when no thread can be started, or when called twice.
@@ -72,9 +74,16 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<LogWriter, Telemet
         },
     };
     let (client, off) = SILENCED;
-    let whole = if text.contains(client) { text.clone() } else { format!("{text},{off}") };
-    let filter =
-        EnvFilter::try_new(whole).map_err(|source| TelemetryError::Filter { origin, text, source })?;
+    let whole = if text.contains(client) {
+        text.clone()
+    } else {
+        format!("{text},{off}")
+    };
+    let filter = EnvFilter::try_new(whole).map_err(|source| TelemetryError::Filter {
+        origin,
+        text,
+        source,
+    })?;
     let (writer, queue) = LogWriter::start(io::stderr())?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
@@ -104,11 +113,15 @@ fn colours() -> bool {
     !forbidden && io::stderr().is_terminal()
 }
 
-/// Makes a panic one log line that says where, instead of the default text that quotes the message: in a server
-/// that message may contain what a tenant sent. With `RUST_BACKTRACE` set, the line carries the stack.
+/// Makes a panic one log line that says where, instead of the default text that quotes the message:
+/// in a server that message may contain what a tenant sent. With `RUST_BACKTRACE` set, the line
+/// carries the stack.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
             tracing::error!(%place, %backtrace, "panic; its message is withheld");
@@ -124,7 +137,12 @@ mod tests {
 
     #[test]
     fn a_bad_filter_names_the_flag() {
-        let error = init(LogFormat::Text, Some("a=b=c")).unwrap_err().to_string();
-        assert!(error.starts_with("--log-level: \"a=b=c\" is not a valid log filter"), "{error}");
+        let error = init(LogFormat::Text, Some("a=b=c"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("--log-level: \"a=b=c\" is not a valid log filter"),
+            "{error}"
+        );
     }
 }

@@ -1,42 +1,37 @@
-//! TLS: one server configuration for the life of the process, in which the certificate and the client CA are
-//! swapped beneath running connections.
+//! TLS: one server configuration for the life of the process, in which the certificate and the
+//! client CA are swapped beneath running connections.
 //!
-//! A broken replacement must never displace a working one, and nothing is read from disk during a handshake. Every
-//! handshake is a full one: the API server keeps no tickets, so none are made.
+//! A broken replacement must never displace a working one, and nothing is read from disk during a
+//! handshake. Every handshake is a full one: the API server keeps no tickets, so none are made.
 
 mod client;
 mod pair;
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use rustls::{
-    CertificateError, ServerConfig,
-    crypto::CryptoProvider,
-    pki_types::pem,
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError},
-    sign::CertifiedKey,
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError,
 };
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ServerConfig};
 use thiserror::Error;
-use tokio::{task::JoinError, time::sleep};
+use tokio::task::JoinError;
+use tokio::time::sleep;
 use x509_parser::error::X509Error;
 
-use self::{
-    client::{AllowedNames, ClientCa, SwappedVerifier},
-    pair::Pair,
-};
+use self::client::{AllowedNames, ClientCa, SwappedVerifier};
+use self::pair::Pair;
 use crate::certs;
+use crate::metrics::{Metrics, Reload};
 use crate::readiness::{Gate, Readiness};
-use crate::{
-    metrics::{Metrics, Reload},
-    telemetry::LastWarning,
-    watch::{self, Watch},
-};
+use crate::telemetry::LastWarning;
+use crate::watch::{self, Watch};
 
 /// How long after a failed read there is another before the failure is reported.
 const SECOND_READ_DELAY: Duration = Duration::from_millis(200);
@@ -79,7 +74,9 @@ pub enum TlsError {
         key: String,
     },
     /// Expired, while the pair in use is not.
-    #[error("{file}: expired (notAfter {not_after}) while the certificate in use is valid; renew it")]
+    #[error(
+        "{file}: expired (notAfter {not_after}) while the certificate in use is valid; renew it"
+    )]
     Expired {
         /// The certificate's file.
         file: String,
@@ -135,7 +132,8 @@ pub enum UnusablePem {
 /// Where the serving certificate comes from.
 #[derive(Clone)]
 pub enum Identity {
-    /// A mounted `kubernetes.io/tls` Secret: `tls.crt` with the chain, leaf first, and `tls.key`. Reloaded.
+    /// A mounted `kubernetes.io/tls` Secret: `tls.crt` with the chain, leaf first, and `tls.key`.
+    /// Reloaded.
     Directory(PathBuf),
     /// PEM made in this process.
     Memory {
@@ -147,11 +145,13 @@ pub enum Identity {
 }
 
 /// Which clients may connect.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct ClientAuth {
-    /// A PEM file of CA certificates, one of which must have signed the client's certificate. Reloaded.
+    /// A PEM file of CA certificates, one of which must have signed the client's certificate.
+    /// Reloaded.
     pub ca: PathBuf,
-    /// Of these names the client's certificate must have one, as a DNS name or common name; empty is any name.
+    /// Of these names the client's certificate must have one, as a DNS name or common name; empty
+    /// is any name.
     pub allowed_names: Vec<String>,
 }
 
@@ -173,8 +173,14 @@ struct Reloading {
 
 /// What is read, and where it goes.
 enum Watched {
-    Pair { directory: PathBuf, current: Arc<CurrentPair> },
-    Ca { file: PathBuf, current: Arc<SwappedVerifier> },
+    Pair {
+        directory: PathBuf,
+        current: Arc<CurrentPair>,
+    },
+    Ca {
+        file: PathBuf,
+        current: Arc<SwappedVerifier>,
+    },
 }
 
 /// The pair that handshakes use.
@@ -187,13 +193,12 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-// === impl Tls ===
-
 impl Tls {
     /// Reads everything once and makes the gates `certificate` and, with `clients`, `client-ca`.
     ///
-    /// What is missing or broken on disk is not an error here: handshakes fail and the gate says why until it is fixed.
-    /// An expired certificate is used when there is no better one, and logged as an error.
+    /// What is missing or broken on disk is not an error here: handshakes fail and the gate says
+    /// why until it is fixed. An expired certificate is used when there is no better one, and
+    /// logged as an error.
     ///
     /// # Errors
     /// When an in-memory identity is unusable, which no reload could fix.
@@ -208,7 +213,8 @@ impl Tls {
         let mut reloads = Vec::new();
         match identity {
             Identity::Memory { certificate, key } => {
-                let made = Pair::parse(certificate.as_bytes(), key.as_bytes(), "certificate", "key")?;
+                let made =
+                    Pair::parse(certificate.as_bytes(), key.as_bytes(), "certificate", "key")?;
                 metrics.certificate(made.not_before, made.not_after);
                 pair.0.store(Some(Arc::new(made)));
                 gate.ready();
@@ -216,17 +222,26 @@ impl Tls {
             Identity::Directory(directory) => reloads.push(Reloading {
                 // Before the first read, so that no change falls in between.
                 watch: watch::directory(&directory),
-                watched: Arc::new(Watched::Pair { directory, current: Arc::clone(&pair) }),
+                watched: Arc::new(Watched::Pair {
+                    directory,
+                    current: Arc::clone(&pair),
+                }),
                 gate,
                 metrics: Arc::clone(metrics),
                 last_warning: LastWarning::default(),
             }),
         }
         let verifier = clients.map(|ClientAuth { ca, allowed_names }| {
-            let verifier = Arc::new(SwappedVerifier::new(provider(), AllowedNames::new(allowed_names)));
+            let verifier = Arc::new(SwappedVerifier::new(
+                provider(),
+                AllowedNames::new(allowed_names),
+            ));
             reloads.push(Reloading {
                 watch: watch::file(&ca),
-                watched: Arc::new(Watched::Ca { file: ca, current: Arc::clone(&verifier) }),
+                watched: Arc::new(Watched::Ca {
+                    file: ca,
+                    current: Arc::clone(&verifier),
+                }),
                 gate: readiness.gate("client-ca"),
                 metrics: Arc::clone(metrics),
                 last_warning: LastWarning::default(),
@@ -237,7 +252,10 @@ impl Tls {
             let result = reloading.watched.read(SystemTime::now());
             reloading.settle(result);
         }
-        Ok(Self { config: server_config(pair, verifier)?, reloads })
+        Ok(Self {
+            config: server_config(pair, verifier)?,
+            reloads,
+        })
     }
 
     /// The configuration for an acceptor. It stays the same through every reload.
@@ -274,15 +292,14 @@ fn server_config(
     Ok(Arc::new(config))
 }
 
-// === impl Reloading ===
-
 impl Reloading {
     async fn follow(mut self) {
         loop {
             self.watch.changed().await;
             let mut result = self.read().await;
             if result.is_err() {
-                // A writer that is between its two files, or has just removed the ones that we were reading.
+                // A writer that is between its two files, or has just removed the ones that we were
+                // reading.
                 sleep(SECOND_READ_DELAY).await;
                 result = self.read().await;
             }
@@ -294,7 +311,12 @@ impl Reloading {
     async fn read(&self) -> Result<Reread, TlsError> {
         let watched = Arc::clone(&self.watched);
         let read = tokio::task::spawn_blocking(move || watched.read(SystemTime::now())).await;
-        read.unwrap_or_else(|source| Err(TlsError::Panicked { file: self.watched.to_string(), source }))
+        read.unwrap_or_else(|source| {
+            Err(TlsError::Panicked {
+                file: self.watched.to_string(),
+                source,
+            })
+        })
     }
 
     /// Tells log, metric and gate how a read ended.
@@ -348,8 +370,6 @@ enum Reread {
     Pair(Arc<Pair>),
 }
 
-// === impl Watched ===
-
 impl Watched {
     /// Reads from disk and swaps, if there is something new and good.
     fn read(&self, now: SystemTime) -> Result<Reread, TlsError> {
@@ -369,7 +389,11 @@ impl Watched {
             }
             Self::Ca { file, current } => {
                 let ca = ClientCa::read(file, &provider())?;
-                Ok(if current.swap(ca) { Reread::Ca } else { Reread::Unchanged })
+                Ok(if current.swap(ca) {
+                    Reread::Ca
+                } else {
+                    Reread::Unchanged
+                })
             }
         }
     }
@@ -392,11 +416,12 @@ impl std::fmt::Display for Watched {
     }
 }
 
-// === impl CurrentPair ===
-
 impl ResolvesServerCert for CurrentPair {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load().as_ref().map(|pair| Arc::clone(&pair.certified))
+        self.0
+            .load()
+            .as_ref()
+            .map(|pair| Arc::clone(&pair.certified))
     }
 }
 

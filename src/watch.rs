@@ -1,43 +1,39 @@
 //! Reports when files may have changed: the one user of file system notifications.
 //!
-//! A [`Watch`] is of a directory, never of a file in it, for a mounted ConfigMap or Secret changes by a rename of
-//! its `..data` link and the files themselves then never report again. It says *maybe*: the caller reads and
-//! compares. It must never miss a change for good, so besides notifications there is a slow look at the clock, and a
-//! quicker one while there are no notifications.
+//! A [`Watch`] is of a directory, never of a file in it, for a mounted ConfigMap or Secret changes
+//! by a rename of its `..data` link and the files themselves then never report again. It says
+//! *maybe*: the caller reads and compares. It must never miss a change for good, so besides
+//! notifications there is a slow look at the clock, and a quicker one while there are no
+//! notifications.
 
-use std::{
-    ffi::OsStr,
-    io,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use notify::{
-    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode, ModifyKind},
-};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, timeout_at},
-};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// Writers touch several files for one change: this long must be quiet before the change is reported.
+/// Writers touch several files for one change: this long must be quiet before the change is
+/// reported.
 const QUIET_TIME: Duration = Duration::from_millis(50);
 
 /// A directory that is never quiet is reported all the same after this long.
 const MAX_DELAY: Duration = Duration::from_millis(300);
 
-/// How often a change is assumed of which there was no notification, such as an edit in a directory to which a link leads.
+/// How often a change is assumed of which there was no notification, such as an edit in a directory
+/// to which a link leads.
 const ARMED_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The same, while there are no notifications because the kernel has no watches left.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reports when a directory may have changed. Create it *before* the first read, so that no change falls in between.
+/// Reports when a directory may have changed. Create it *before* the first read, so that no change
+/// falls in between.
 pub struct Watch {
     directory: PathBuf,
     signal: Arc<Signal>,
@@ -53,7 +49,8 @@ pub struct Watch {
 #[derive(Default)]
 struct Signal {
     wake: Notify,
-    /// The directory itself or one above it came, went or was renamed: what is watched may be no longer there.
+    /// The directory itself or one above it came, went or was renamed: what is watched may be no
+    /// longer there.
     moved: AtomicBool,
 }
 
@@ -81,31 +78,43 @@ pub fn file(path: &Path) -> Watch {
     directory(parent.unwrap_or(Path::new(".")))
 }
 
-// === impl Watch ===
-
 impl Watch {
     fn new(path: PathBuf, arm: Arm) -> Self {
         // Notifications carry absolute paths; a relative one could not be compared with them.
         let directory = std::path::absolute(&path).unwrap_or(path);
-        let mut watch =
-            Self { directory, signal: Arc::default(), arm, armed: None, noticed: false, warned: false };
+        let mut watch = Self {
+            directory,
+            signal: Arc::default(),
+            arm,
+            armed: None,
+            noticed: false,
+            warned: false,
+        };
         watch.rearm();
         watch
     }
 
     /// Waits until something may have changed since the previous call. Cancelling it loses nothing.
     pub async fn changed(&mut self) {
-        let interval = if self.armed.is_some() { ARMED_POLL_INTERVAL } else { POLL_INTERVAL };
+        let interval = if self.armed.is_some() {
+            ARMED_POLL_INTERVAL
+        } else {
+            POLL_INTERVAL
+        };
         let signal = Arc::clone(&self.signal);
         if !self.noticed {
-            self.noticed = timeout_at(Instant::now() + interval, signal.wake.notified()).await.is_ok();
+            self.noticed = timeout_at(Instant::now() + interval, signal.wake.notified())
+                .await
+                .is_ok();
         }
         if self.noticed {
             // Still noticed if this wait is cancelled.
             let latest = Instant::now() + MAX_DELAY;
             loop {
                 sleep(QUIET_TIME).await;
-                let more = timeout_at(Instant::now(), signal.wake.notified()).await.is_ok();
+                let more = timeout_at(Instant::now(), signal.wake.notified())
+                    .await
+                    .is_ok();
                 if !more || Instant::now() >= latest {
                     break;
                 }
@@ -119,15 +128,26 @@ impl Watch {
     /// Watches what the path means now, if that is not what is being watched.
     fn rearm(&mut self) {
         let moved = self.signal.moved.swap(false, Ordering::AcqRel);
-        let wanted: Vec<DirectoryId> = targets(&self.directory).into_iter().filter_map(identify).collect();
-        if !moved && self.armed.as_ref().is_some_and(|armed| armed.watched == wanted) {
+        let wanted: Vec<DirectoryId> = targets(&self.directory)
+            .into_iter()
+            .filter_map(identify)
+            .collect();
+        if !moved
+            && self
+                .armed
+                .as_ref()
+                .is_some_and(|armed| armed.watched == wanted)
+        {
             return;
         }
         self.armed = None;
         let paths: Vec<PathBuf> = wanted.iter().map(|(path, ..)| path.clone()).collect();
         match (self.arm)(&self.directory, &paths, &self.signal) {
             Ok(watcher) => {
-                self.armed = Some(Armed { _watcher: watcher, watched: wanted });
+                self.armed = Some(Armed {
+                    _watcher: watcher,
+                    watched: wanted,
+                });
                 self.warned = false;
             }
             Err(error) => {
@@ -144,10 +164,15 @@ impl Watch {
     }
 }
 
-/// The directory, where it exists, and the nearest one above that exists and will tell when it comes or goes.
+/// The directory, where it exists, and the nearest one above that exists and will tell when it
+/// comes or goes.
 fn targets(directory: &Path) -> Vec<PathBuf> {
     let own = directory.is_dir().then(|| directory.to_owned());
-    let above = directory.ancestors().skip(1).find(|path| path.is_dir()).map(Path::to_owned);
+    let above = directory
+        .ancestors()
+        .skip(1)
+        .find(|path| path.is_dir())
+        .map(Path::to_owned);
     own.into_iter().chain(above).collect()
 }
 
@@ -164,7 +189,11 @@ fn identify(path: PathBuf) -> Option<DirectoryId> {
 }
 
 /// Starts notifications for `paths`; those above `directory` only matter when they tell of it.
-fn arm(directory: &Path, paths: &[PathBuf], signal: &Arc<Signal>) -> notify::Result<RecommendedWatcher> {
+fn arm(
+    directory: &Path,
+    paths: &[PathBuf],
+    signal: &Arc<Signal>,
+) -> notify::Result<RecommendedWatcher> {
     let (directory, signal) = (directory.to_owned(), Arc::clone(signal));
     let on_path = directory.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -189,7 +218,8 @@ fn arm(directory: &Path, paths: &[PathBuf], signal: &Arc<Signal>) -> notify::Res
     Ok(watcher)
 }
 
-/// Whether an event is about the directory's contents, and whether it is about the directory's own existence.
+/// Whether an event is about the directory's contents, and whether it is about the directory's own
+/// existence.
 fn judge(directory: &Path, event: &notify::Event) -> (bool, bool) {
     if event.need_rescan() {
         return (true, true);
@@ -198,7 +228,9 @@ fn judge(directory: &Path, event: &notify::Event) -> (bool, bool) {
         // Our own reading opens files; reporting that would never end.
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
         EventKind::Access(_) => return (false, false),
-        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+            true
+        }
         _ => false,
     };
     let inside = event.paths.iter().any(|path| path.starts_with(directory));
@@ -208,7 +240,9 @@ fn judge(directory: &Path, event: &notify::Event) -> (bool, bool) {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -313,7 +347,11 @@ mod tests {
     #[tokio::test]
     async fn a_link_to_a_directory_that_is_pointed_elsewhere_is_followed() {
         let root = TempDir::new().unwrap();
-        let (one, two, link) = (root.path().join("one"), root.path().join("two"), root.path().join("link"));
+        let (one, two, link) = (
+            root.path().join("one"),
+            root.path().join("two"),
+            root.path().join("link"),
+        );
         fs::create_dir(&one).unwrap();
         fs::create_dir(&two).unwrap();
         std::os::unix::fs::symlink(&one, &link).unwrap();
@@ -353,8 +391,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_notifications_it_looks_by_itself() {
         let dir = TempDir::new().unwrap();
-        let mut watch =
-            Watch::new(dir.path().to_owned(), |_, _, _| Err(notify::Error::generic("no watches left")));
+        let mut watch = Watch::new(dir.path().to_owned(), |_, _, _| {
+            Err(notify::Error::generic("no watches left"))
+        });
         let start = Instant::now();
         watch.changed().await;
         watch.changed().await;

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 /// A recorded review, compact as the API server sends it.
 fn recorded(name: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let mut review =
-        serde_json::from_str(&std::fs::read_to_string(format!("testdata/reviews/{name}.json")).unwrap())
-            .unwrap();
+    let mut review = serde_json::from_str(
+        &std::fs::read_to_string(format!("testdata/reviews/{name}.json")).unwrap(),
+    )
+    .unwrap();
     change(&mut review);
     serde_json::to_vec(&review).unwrap()
 }
@@ -34,14 +35,21 @@ fn measured(body: &[u8], config: &Config) -> (AllocationInfo, Vec<u8>) {
         let review = decode(body).unwrap();
         let mut budget = Budget::unlimited();
         let progress = review.decide(config, &settings, &mut budget);
-        let verdict = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+        let verdict = progress.finish(&mut budget, |question| {
+            panic!("look-ups are off: {question:?}")
+        });
         answer = respond::write(review.envelope().uid, &verdict, false);
     });
     (used, answer)
 }
 
 fn say(name: &str, used: &AllocationInfo, answer: &[u8]) {
-    let AllocationInfo { count_total, bytes_total, bytes_max, .. } = used;
+    let AllocationInfo {
+        count_total,
+        bytes_total,
+        bytes_max,
+        ..
+    } = used;
     println!(
         "{name}: {count_total} allocations of {bytes_total} bytes, {bytes_max} at once, for {} bytes of answer",
         answer.len()
@@ -57,7 +65,11 @@ fn a_review_takes_few_allocations(#[case] name: &str, #[case] most: u64) {
     say(name, &used, &answer);
     assert!(used.count_total <= most, "{} allocations", used.count_total);
     // Apart from the answer itself, a few kilobytes.
-    assert!(used.bytes_max <= 2 * answer.len() as u64 + (8 << 10), "{} bytes", used.bytes_max);
+    assert!(
+        used.bytes_max <= 2 * answer.len() as u64 + (8 << 10),
+        "{} bytes",
+        used.bytes_max
+    );
 }
 
 #[test]
@@ -73,7 +85,9 @@ fn a_pod_without_a_sandbox_label_takes_almost_none() {
 #[test]
 fn long_lists_are_read_once() {
     let variables = |count: usize| -> Vec<Value> {
-        (0..count).map(|number| json!({"name": format!("VARIABLE_{number}"), "value": "x"})).collect()
+        (0..count)
+            .map(|number| json!({"name": format!("VARIABLE_{number}"), "value": "x"}))
+            .collect()
     };
     let runtime = json!({"mainContainer": {"env": variables(100)}}).to_string();
     let config = Config::load(&[("many", runtime)].into(), None).unwrap();
@@ -84,5 +98,10 @@ fn long_lists_are_read_once() {
     });
     let (used, answer) = measured(&body, &config);
     say("5000 variables", &used, &answer);
-    assert!(used.bytes_total <= 8 * body.len() as u64, "{} bytes for {}", used.bytes_total, body.len());
+    assert!(
+        used.bytes_total <= 8 * body.len() as u64,
+        "{} bytes for {}",
+        used.bytes_total,
+        body.len()
+    );
 }

@@ -6,7 +6,8 @@ pub const PREFIX: &str = "sandbox-injector.io/";
 /// A pod's runtimes, as a list of names: `agent-runtime,csi`, or `none`.
 pub const RUNTIMES_ANNOTATION: &str = "sandbox-injector.io/runtimes";
 
-/// The annotation that marks an injected pod. It informs; anyone can forge it, so nothing trusts it.
+/// The annotation that marks an injected pod. It informs; anyone can forge it, so nothing trusts
+/// it.
 pub const STATUS_ANNOTATION: &str = "sandbox-injector.io/status";
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! How much work a decision may take.
 //!
-//! The engine has no clock, so the time that a decision takes is bounded by what it does: it charges every item that
-//! it reads or compares, and every byte of JSON that it parses, to a budget that the caller gives. When the budget is
-//! used up the decision ends in a refusal.
+//! The engine has no clock, so the time that a decision takes is bounded by what it does: it
+//! charges every item that it reads or compares, and every byte of JSON that it parses, to a budget
+//! that the caller gives. When the budget is used up the decision ends in a refusal.
 
 use std::fmt;
 
@@ -39,7 +39,10 @@ impl fmt::Display for Work {
 impl Budget {
     /// A budget of `steps` items and `bytes` of JSON.
     pub const fn new(steps: u64, bytes: u64) -> Self {
-        Self { allowed: Work { steps, bytes }, spent: Work { steps: 0, bytes: 0 } }
+        Self {
+            allowed: Work { steps, bytes },
+            spent: Work { steps: 0, bytes: 0 },
+        }
     }
 
     /// A budget that no pod uses up: offline, where people wait for one answer of their own.
@@ -86,8 +89,22 @@ mod tests {
         let mut budget = Budget::new(3, 100);
         budget.charge(2, 60).unwrap();
         budget.steps(1).unwrap();
-        assert_eq!(budget.spent(), Work { steps: 3, bytes: 60 });
-        assert_eq!(budget.clone().steps(1), Err(Exhausted { allowed: Work { steps: 3, bytes: 100 } }));
+        assert_eq!(
+            budget.spent(),
+            Work {
+                steps: 3,
+                bytes: 60
+            }
+        );
+        assert_eq!(
+            budget.clone().steps(1),
+            Err(Exhausted {
+                allowed: Work {
+                    steps: 3,
+                    bytes: 100
+                }
+            })
+        );
         assert!(budget.charge(0, 41).is_err());
     }
 }

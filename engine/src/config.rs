@@ -1,8 +1,8 @@
 //! The injection configuration, compiled for use: what each runtime adds to a pod.
 //!
-//! Loading is all or nothing: the entries are parsed, the region is substituted, everything is checked, and only
-//! a configuration without errors is compiled. The engine then emits the configuration's own JSON; the typed
-//! model of the API serves to check it and is never written.
+//! Loading is all or nothing: the entries are parsed, the region is substituted, everything is
+//! checked, and only a configuration without errors is compiled. The engine then emits the
+//! configuration's own JSON; the typed model of the API serves to check it and is never written.
 
 mod compile;
 pub mod config_map;
@@ -16,15 +16,16 @@ mod schema;
 
 use std::fmt;
 
+use finding::{Finding, Severity};
+use pools::PoolRule;
 use serde_json::Value;
 
 use crate::json_path::JsonPath;
 use crate::kube::hook_chain::Chain;
 use crate::patch::Fragment;
-use finding::{Finding, Severity};
-use pools::PoolRule;
 
-/// The runtimes that come first whenever they are asked for, in this order: others may rely on them.
+/// The runtimes that come first whenever they are asked for, in this order: others may rely on
+/// them.
 pub const FIRST_RUNTIMES: [&str; 2] = ["agent-runtime", "csi"];
 
 /// A key of the ConfigMap that holds pool rules rather than a runtime.
@@ -125,7 +126,8 @@ pub struct Volume {
     pub item: Item,
     /// Brought by a privileged runtime: the pod's must be exactly this one.
     pub must_match: bool,
-    /// It must match and is not mounted into the main container: no container of the pod may mount it.
+    /// It must match and is not mounted into the main container: no container of the pod may mount
+    /// it.
     pub exclusive: bool,
 }
 
@@ -149,7 +151,10 @@ pub struct Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let mut errors = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error);
         if let Some(first) = errors.next() {
             write!(f, "{first}")?;
         }

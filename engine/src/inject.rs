@@ -1,28 +1,35 @@
 //! The engine: a pod and the runtimes that it gets, in; a plan or a denial, out.
 //!
-//! Pure: no I/O, no async, no clock, no globals. It reads the pod through the borrowed view and never changes it; what
-//! is to be added comes out as patch operations that hold the configuration's own JSON, together with a decision for
-//! every item that any runtime requests. A pod is denied whole, with every conflict at once, or injected whole: never
-//! half.
+//! Pure: no I/O, no async, no clock, no globals. It reads the pod through the borrowed view and
+//! never changes it; what is to be added comes out as patch operations that hold the
+//! configuration's own JSON, together with a decision for every item that any runtime requests. A
+//! pod is denied whole, with every conflict at once, or injected whole: never half.
 //!
-//! [`inject`] is a sequence of steps, each in a file of its own. They read a [`Context`], write to a [`Draft`], and hand
-//! on what a later step needs as their result, so that no step can come before one whose result it needs.
+//! [`inject`] is a sequence of steps, each in a file of its own. They read a [`Context`], write to
+//! a [`Draft`], and hand on what a later step needs as their result, so that no step can come
+//! before one whose result it needs.
 //!
 //! Words that have one meaning here:
 //!
-//! - *runtime*: a named set of items of the configuration. *Wanted*: one of these items, for this pod.
-//! - *item*: something with an *identity* in a list or map of the pod: a container, volume, variable, mount, hook, label
-//!   or annotation. The identity is its name, its cleaned path or its key.
-//! - *standing*: what the pod (or an earlier runtime) has under a wanted item's identity: nothing, an equal item, one of
-//!   ours in another form, or a different one. [`reconcile`](reconcile::reconcile) says which.
-//! - *main container*: the container of the pod that a runtime completes with variables, mounts and hooks.
-//! - *privileged*: said of a container that could take over the node, and of a runtime that brings such a container or a
-//!   hostPath.
+//! - *runtime*: a named set of items of the configuration. *Wanted*: one of these items, for this
+//!   pod.
+//! - *item*: something with an *identity* in a list or map of the pod: a container, volume,
+//!   variable, mount, hook, label or annotation. The identity is its name, its cleaned path or its
+//!   key.
+//! - *standing*: what the pod (or an earlier runtime) has under a wanted item's identity: nothing,
+//!   an equal item, one of ours in another form, or a different one.
+//!   [`reconcile`](reconcile::reconcile) says which.
+//! - *main container*: the container of the pod that a runtime completes with variables, mounts and
+//!   hooks.
+//! - *privileged*: said of a container that could take over the node, and of a runtime that brings
+//!   such a container or a hostPath.
 //! - *must match*: said of a volume that the pod may have only exactly as the configuration has it.
-//! - *exclusive*: said of a volume that must match and that only the containers of its runtimes may mount.
-//! - *exact match*: a container of the pod that is what a runtime brings and nothing more, so that it may mount exclusive
-//!   volumes.
-//! - *kept*: the pod's item stays although a runtime wants another. *Conflict*: the pod is denied for it.
+//! - *exclusive*: said of a volume that must match and that only the containers of its runtimes may
+//!   mount.
+//! - *exact match*: a container of the pod that is what a runtime brings and nothing more, so that
+//!   it may mount exclusive volumes.
+//! - *kept*: the pod's item stays although a runtime wants another. *Conflict*: the pod is denied
+//!   for it.
 //! - *chained*: said of a hook that runs the injected command and the pod's own.
 //! - *mark*: the annotation that says which revisions a pod got.
 
@@ -41,13 +48,14 @@ mod risks;
 pub mod undo;
 mod volumes;
 
+use context::Context;
+use decision::{Action, Cause, Decision};
+use draft::Draft;
+
 use crate::budget::{Budget, Exhausted};
 use crate::config::Runtime;
 use crate::patch::Operation;
 use crate::pod::{Pod, ShapeError};
-use context::Context;
-use decision::{Action, Cause, Decision};
-use draft::Draft;
 
 /// What happens when the pod has another item under an identity that a runtime uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +78,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { on_conflict: OnConflict::Deny, status_annotation: true }
+        Self {
+            on_conflict: OnConflict::Deny,
+            status_annotation: true,
+        }
     }
 }
 
@@ -99,7 +110,10 @@ pub enum Mark {
 impl Plan<'_> {
     /// How many items of the pod stay although a runtime wanted others.
     pub fn kept(&self) -> usize {
-        self.decisions.iter().filter(|decision| decision.action == Action::Kept).count()
+        self.decisions
+            .iter()
+            .filter(|decision| decision.action == Action::Kept)
+            .count()
     }
 }
 

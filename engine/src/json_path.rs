@@ -1,6 +1,7 @@
 //! A place in a JSON document, and the one way to walk such a document.
 //!
-//! A [`JsonPath`] is kept as its steps and written only for people: nothing ever reads the written form back.
+//! A [`JsonPath`] is kept as its steps and written only for people: nothing ever reads the written
+//! form back.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -139,10 +140,14 @@ impl fmt::Display for Step {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// Visits `value`, which is at `path`, and everything in it: parents first, in the order of the text.
+/// Visits `value`, which is at `path`, and everything in it: parents first, in the order of the
+/// text.
 ///
 /// The visitor may break off; what it breaks with is returned, and `path` is then where it did.
 pub fn walk<'v, B>(
@@ -158,12 +163,13 @@ pub fn walk<'v, B>(
         ControlFlow::Continue(())
     };
     match value {
-        Value::Object(fields) => {
-            fields.iter().try_for_each(|(name, value)| inside(Step::Field(name.as_str().into()), value))
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().try_for_each(|(index, value)| inside(Step::Index(index), value))
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .try_for_each(|(name, value)| inside(Step::Field(name.as_str().into()), value)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, value)| inside(Step::Index(index), value)),
         _ => ControlFlow::Continue(()),
     }
 }
@@ -179,15 +185,25 @@ pub fn walk_all<'v>(value: &'v Value, visit: &mut impl FnMut(&JsonPath, &'v Valu
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn keys_that_are_no_names_are_quoted() {
-        let path = JsonPath::root().field("csiSidecar").index(0).field("my-key_1");
+        let path = JsonPath::root()
+            .field("csiSidecar")
+            .index(0)
+            .field("my-key_1");
         assert_eq!(path.to_string(), "$.csiSidecar[0].my-key_1");
-        assert_eq!(path.field("a.b/c").to_string(), "$.csiSidecar[0].my-key_1[\"a.b/c\"]");
-        assert_eq!(JsonPath::root().field("").below_root().to_string(), "[\"\"]");
+        assert_eq!(
+            path.field("a.b/c").to_string(),
+            "$.csiSidecar[0].my-key_1[\"a.b/c\"]"
+        );
+        assert_eq!(
+            JsonPath::root().field("").below_root().to_string(),
+            "[\"\"]"
+        );
         assert_eq!(JsonPath::root().to_string(), "$");
         assert_eq!(path.field_path().to_string(), "csiSidecar[0].my-key_1");
         assert_eq!(json!(path), json!("$.csiSidecar[0].my-key_1"));
@@ -211,17 +227,24 @@ mod tests {
         let document = json!({"b": [true, {"x.y": null}], "a": 1});
         let mut met = Vec::new();
         walk_all(&document, &mut |path, _| met.push(path.to_string()));
-        assert_eq!(met, ["$", "$.b", "$.b[0]", "$.b[1]", "$.b[1][\"x.y\"]", "$.a"]);
+        assert_eq!(
+            met,
+            ["$", "$.b", "$.b[0]", "$.b[1]", "$.b[1][\"x.y\"]", "$.a"]
+        );
     }
 
     #[test]
     fn a_walk_stops_where_the_visitor_breaks_off() {
         let document = json!([[0, 1], 2]);
         let mut path = JsonPath::root();
-        let end = walk(&document, &mut path, &mut |path, value| match value.as_u64() {
-            Some(number) => ControlFlow::Break((path.to_string(), number)),
-            None => ControlFlow::Continue(()),
-        });
+        let end = walk(
+            &document,
+            &mut path,
+            &mut |path, value| match value.as_u64() {
+                Some(number) => ControlFlow::Break((path.to_string(), number)),
+                None => ControlFlow::Continue(()),
+            },
+        );
         assert_eq!(end, ControlFlow::Break(("$[0][0]".to_owned(), 0)));
     }
 }

@@ -1,4 +1,5 @@
-//! What Kubernetes itself does and demands: normal forms, quantities, names, and hooks that run two commands.
+//! What Kubernetes itself does and demands: normal forms, quantities, names, and hooks that run two
+//! commands.
 
 pub mod hook_chain;
 pub mod names;

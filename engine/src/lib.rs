@@ -1,8 +1,8 @@
 //! The engine of sandbox-injector: what a pod gets, decided without touching the world.
 //!
-//! Pure: no I/O, no async, no clock, no globals. A review and a configuration go in; a decision comes out, or the
-//! questions that a caller who can reach a cluster has to ask first. How much work a decision may take is a [`Budget`] that
-//! the caller gives.
+//! Pure: no I/O, no async, no clock, no globals. A review and a configuration go in; a decision
+//! comes out, or the questions that a caller who can reach a cluster has to ask first. How much
+//! work a decision may take is a [`Budget`] that the caller gives.
 //!
 //! # From a review to a patch
 //!
@@ -25,9 +25,9 @@
 //!                                         the body of the response
 //! ```
 //!
-//! A pod's `env` becomes a patch in `inject/mains.rs`, which compares every wanted variable with the pod's by
-//! `inject/reconcile.rs` and leaves the rest to [`patch`]. `review::decide` walks the right-hand side from `select` to the
-//! plan.
+//! A pod's `env` becomes a patch in `inject/mains.rs`, which compares every wanted variable with
+//! the pod's by `inject/reconcile.rs` and leaves the rest to [`patch`]. `review::decide` walks the
+//! right-hand side from `select` to the plan.
 //!
 //! # Who imports whom
 //!

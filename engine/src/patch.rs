@@ -1,17 +1,17 @@
 //! RFC 6902 patches, written directly.
 //!
-//! Values are the configuration's own JSON, copied as it is. No patch is ever a difference of two pods, so what
-//! nobody asked to change cannot change (<https://www.rfc-editor.org/rfc/rfc6902>).
+//! Values are the configuration's own JSON, copied as it is. No patch is ever a difference of two
+//! pods, so what nobody asked to change cannot change (<https://www.rfc-editor.org/rfc/rfc6902>).
 
 mod fragment;
 mod write;
 
 use std::borrow::Cow;
 
-use crate::place::{HookName, Place};
-
 pub use fragment::Fragment;
 pub use write::{encoded_size_hint, write, write_encoded};
+
+use crate::place::{HookName, Place};
 
 /// The value that an operation brings.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,19 +15,29 @@ pub struct EmptyPattern;
 impl FromStr for Pattern {
     type Err = EmptyPattern;
     fn from_str(text: &str) -> Result<Self, EmptyPattern> {
-        if text.is_empty() { Err(EmptyPattern) } else { Ok(Self(text.to_owned())) }
+        if text.is_empty() {
+            Err(EmptyPattern)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 }
 
 impl Pattern {
     /// Whether the whole of `text` matches. Linear in its length for each `*`.
     pub fn matches(&self, text: &str) -> bool {
-        let Some((head, rest)) = self.0.split_once('*') else { return self.0 == text };
-        let Some(mut left) = text.strip_prefix(head) else { return false };
+        let Some((head, rest)) = self.0.split_once('*') else {
+            return self.0 == text;
+        };
+        let Some(mut left) = text.strip_prefix(head) else {
+            return false;
+        };
         let mut parts: Vec<&str> = rest.split('*').collect();
         let tail = parts.pop().unwrap_or_default();
         for part in parts {
-            let Some(at) = left.find(part) else { return false };
+            let Some(at) = left.find(part) else {
+                return false;
+            };
             left = &left[at + part.len()..];
         }
         left.ends_with(tail)
@@ -70,7 +80,11 @@ mod tests {
             ("sandbox-*", "sandbox-a", true),
             ("sandbox-*", "my-sandbox-a", false),
         ] {
-            assert_eq!(pattern.parse::<Pattern>().unwrap().matches(text), expected, "{pattern} {text}");
+            assert_eq!(
+                pattern.parse::<Pattern>().unwrap().matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
         assert!("".parse::<Pattern>().is_err());
     }

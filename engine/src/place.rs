@@ -1,7 +1,8 @@
 //! A place in a pod.
 //!
-//! A place has two spellings. People read Kubernetes' own field path, `spec.containers[0].env[NAME]`, in reports and
-//! denials; a patch needs the JSON pointer, `/spec/containers/0/env/-`. This is the only module that writes either.
+//! A place has two spellings. People read Kubernetes' own field path,
+//! `spec.containers[0].env[NAME]`, in reports and denials; a patch needs the JSON pointer,
+//! `/spec/containers/0/env/-`. This is the only module that writes either.
 
 use std::fmt;
 use std::io::Write as _;
@@ -81,7 +82,8 @@ impl HookName {
 pub enum Key<'a> {
     /// One that the pod has, by its index.
     Index(usize),
-    /// One by its name or cleaned path. A pointer to it is where a patch puts it: after the last item, `-`.
+    /// One by its name or cleaned path. A pointer to it is where a patch puts it: after the last
+    /// item, `-`.
     Identity(&'a str),
 }
 
@@ -229,8 +231,9 @@ impl fmt::Display for Key<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     const CONTAINERS: ContainerList = ContainerList::Containers;
     const INITS: ContainerList = ContainerList::InitContainers;
@@ -243,13 +246,33 @@ mod tests {
         "/metadata/annotations/a.b~1c~0\\\"d"
     )]
     #[case(Place::Spec, "spec", "/spec")]
-    #[case(Place::SecurityContext, "spec.securityContext", "/spec/securityContext")]
+    #[case(
+        Place::SecurityContext,
+        "spec.securityContext",
+        "/spec/securityContext"
+    )]
     #[case(Place::Volumes, "spec.volumes", "/spec/volumes")]
     #[case(Place::Volume(Key::Index(2)), "spec.volumes[2]", "/spec/volumes/2")]
-    #[case(Place::Volume(Key::Identity("v")), "spec.volumes[v]", "/spec/volumes/-")]
-    #[case(Place::Containers(INITS), "spec.initContainers", "/spec/initContainers")]
-    #[case(Place::Container(CONTAINERS, Key::Index(1)), "spec.containers[1]", "/spec/containers/1")]
-    #[case(Place::Container(INITS, Key::Identity("c")), "spec.initContainers[c]", "/spec/initContainers/-")]
+    #[case(
+        Place::Volume(Key::Identity("v")),
+        "spec.volumes[v]",
+        "/spec/volumes/-"
+    )]
+    #[case(
+        Place::Containers(INITS),
+        "spec.initContainers",
+        "/spec/initContainers"
+    )]
+    #[case(
+        Place::Container(CONTAINERS, Key::Index(1)),
+        "spec.containers[1]",
+        "/spec/containers/1"
+    )]
+    #[case(
+        Place::Container(INITS, Key::Identity("c")),
+        "spec.initContainers[c]",
+        "/spec/initContainers/-"
+    )]
     #[case(
         Place::ContainerField(INITS, 3, "image"),
         "spec.initContainers[3].image",
@@ -260,14 +283,26 @@ mod tests {
         "spec.initContainers[0].volumeMounts[4]",
         "/spec/initContainers/0/volumeMounts/4"
     )]
-    #[case(Place::env(0, Key::Identity("A")), "spec.containers[0].env[A]", "/spec/containers/0/env/-")]
-    #[case(Place::lifecycle(1), "spec.containers[1].lifecycle", "/spec/containers/1/lifecycle")]
+    #[case(
+        Place::env(0, Key::Identity("A")),
+        "spec.containers[0].env[A]",
+        "/spec/containers/0/env/-"
+    )]
+    #[case(
+        Place::lifecycle(1),
+        "spec.containers[1].lifecycle",
+        "/spec/containers/1/lifecycle"
+    )]
     #[case(
         Place::Hook(0, HookName::PreStop),
         "spec.containers[0].lifecycle.preStop",
         "/spec/containers/0/lifecycle/preStop"
     )]
-    fn a_place_has_two_spellings(#[case] place: Place<'_>, #[case] field: &str, #[case] pointer: &str) {
+    fn a_place_has_two_spellings(
+        #[case] place: Place<'_>,
+        #[case] field: &str,
+        #[case] pointer: &str,
+    ) {
         assert_eq!(place.to_string(), field);
         let mut written = Vec::new();
         place.write_pointer(&mut written);

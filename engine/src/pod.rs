@@ -1,20 +1,19 @@
 //! The borrowed view of what injection reads of a pod.
 //!
-//! One pass over the JSON keeps names and raw slices; a list is only looked into when a rule asks for it, and
-//! what no rule reads is never decoded. Nothing here changes a pod: unknown fields survive because they are
-//! never parsed, only left where they are.
+//! One pass over the JSON keeps names and raw slices; a list is only looked into when a rule asks
+//! for it, and what no rule reads is never decoded. Nothing here changes a pod: unknown fields
+//! survive because they are never parsed, only left where they are.
 
 mod decode;
 mod fault;
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-
 pub(crate) use decode::from_object_alone;
 pub use decode::{List, Object, Text, from_object, from_object_or_null};
 pub use fault::{JsonFault, reason};
+use serde::de::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 from_object_alone!(Pod, Metadata, OwnerReference, Spec, VolumeMount, Named);
 
@@ -31,7 +30,10 @@ pub struct ShapeError {
 impl ShapeError {
     /// An error at `field`.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { field: field.into(), reason: reason.into() }
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+        }
     }
 
     fn of(field: impl Into<String>, error: &serde_json::Error) -> Self {
@@ -113,7 +115,8 @@ pub struct Spec<'a> {
     /// The pod's security context, undecoded.
     #[serde(borrow, default)]
     pub security_context: Option<&'a RawValue>,
-    /// Whether the pod uses the node's network; then the API server copies container ports to host ports.
+    /// Whether the pod uses the node's network; then the API server copies container ports to host
+    /// ports.
     #[serde(default)]
     pub host_network: Option<bool>,
     /// The runtime class, such as `gvisor`.
@@ -134,8 +137,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for PodContainer<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Object::deserialize(deserializer)?;
         let name = match fields.get("name") {
-            Some(raw) => serde_json::from_str(raw.get())
-                .map_err(|error| serde::de::Error::custom(format_args!("name: {}", reason(&error))))?,
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| {
+                serde::de::Error::custom(format_args!("name: {}", reason(&error)))
+            })?,
             None => Text(Cow::Borrowed("")),
         };
         Ok(Self { name, fields })
@@ -208,7 +212,8 @@ pub fn items<'a, T: Deserialize<'a>>(
 }
 
 impl<'a> Pod<'a> {
-    /// Reads a pod by itself and names the field that is at fault, which costs more than decoding it in passing.
+    /// Reads a pod by itself and names the field that is at fault, which costs more than decoding
+    /// it in passing.
     pub fn read(text: &'a str) -> Result<Self, ShapeError> {
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -223,8 +228,14 @@ impl<'a> Pod<'a> {
 
     /// The pod's name, or what its name will start with; empty where it has neither.
     pub fn name(&self) -> &str {
-        let Metadata { name, generate_name, .. } = &self.metadata;
-        name.as_deref().or(generate_name.as_deref()).unwrap_or_default()
+        let Metadata {
+            name,
+            generate_name,
+            ..
+        } = &self.metadata;
+        name.as_deref()
+            .or(generate_name.as_deref())
+            .unwrap_or_default()
     }
 
     /// The value of a label, if it is there. A value that is no string is a shape error.
@@ -234,27 +245,50 @@ impl<'a> Pod<'a> {
 
     /// The value of an annotation, if it is there. A value that is no string is a shape error.
     pub fn annotation(&self, key: &str) -> Result<Option<Text<'a>>, ShapeError> {
-        string(self.metadata.annotations.as_ref(), key, "metadata.annotations")
+        string(
+            self.metadata.annotations.as_ref(),
+            key,
+            "metadata.annotations",
+        )
     }
 
     /// `spec.containers`; empty where it is missing.
     pub fn containers(&self) -> &[PodContainer<'a>] {
-        self.spec.containers.as_ref().map(|list| list.0.as_slice()).unwrap_or_default()
+        self.spec
+            .containers
+            .as_ref()
+            .map(|list| list.0.as_slice())
+            .unwrap_or_default()
     }
 
     /// `spec.initContainers`; empty where it is missing.
     pub fn init_containers(&self) -> &[PodContainer<'a>] {
-        self.spec.init_containers.as_ref().map(|list| list.0.as_slice()).unwrap_or_default()
+        self.spec
+            .init_containers
+            .as_ref()
+            .map(|list| list.0.as_slice())
+            .unwrap_or_default()
     }
 
     /// The owner that manages this pod (`controller: true`).
     pub fn controller(&self) -> Option<&OwnerReference<'a>> {
-        self.metadata.owner_references.as_ref()?.0.iter().find(|owner| owner.controller == Some(true))
+        self.metadata
+            .owner_references
+            .as_ref()?
+            .0
+            .iter()
+            .find(|owner| owner.controller == Some(true))
     }
 }
 
-fn string<'a>(object: Option<&Object<'a>>, key: &str, field: &str) -> Result<Option<Text<'a>>, ShapeError> {
-    let Some(raw) = object.and_then(|object| object.get(key)) else { return Ok(None) };
+fn string<'a>(
+    object: Option<&Object<'a>>,
+    key: &str,
+    field: &str,
+) -> Result<Option<Text<'a>>, ShapeError> {
+    let Some(raw) = object.and_then(|object| object.get(key)) else {
+        return Ok(None);
+    };
     serde_json::from_str(raw.get())
         .map(Some)
         .map_err(|error| ShapeError::of(format!("{field}[{key}]"), &error))
@@ -278,9 +312,13 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_type_is_named_without_its_content() {
-        let pod: Pod = serde_json::from_str(r#"{"metadata":{"labels":{"k":{"secret":"s3cr3t"}}}}"#).unwrap();
+        let pod: Pod =
+            serde_json::from_str(r#"{"metadata":{"labels":{"k":{"secret":"s3cr3t"}}}}"#).unwrap();
         let error = pod.label("k").unwrap_err();
-        assert_eq!(error.to_string(), "metadata.labels[k]: must be a string, not map");
+        assert_eq!(
+            error.to_string(),
+            "metadata.labels[k]: must be a string, not map"
+        );
         let error = serde_json::from_str::<Vec<Named>>(r#"["s3cr3t"]"#).unwrap_err();
         assert!(!reason(&error).contains("s3cr3t"), "{}", reason(&error));
         let sly = r#"["s3cr3t, expected s3cr3t at line 1, expected"]"#;
@@ -296,7 +334,11 @@ mod tests {
         .unwrap();
         assert!(pod.annotation("a").unwrap().is_none());
         assert!(pod.containers().is_empty());
-        assert!(list::<Named>(pod.spec.volumes, || "spec.volumes".into()).unwrap().is_empty());
+        assert!(
+            list::<Named>(pod.spec.volumes, || "spec.volumes".into())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
@@ -304,11 +346,18 @@ mod tests {
         for (pod, field) in [
             (r#"[{"name":"x"},{}]"#, "object"),
             (r#"{"metadata":["x"]}"#, "metadata"),
-            (r#"{"metadata":{"ownerReferences":[["v1","Sandbox","x"]]}}"#, "metadata.ownerReferences[0]"),
+            (
+                r#"{"metadata":{"ownerReferences":[["v1","Sandbox","x"]]}}"#,
+                "metadata.ownerReferences[0]",
+            ),
             (r#"{"metadata":{},"spec":[[]]}"#, "spec"),
         ] {
             let error = Pod::read(pod).unwrap_err();
-            assert_eq!(error, ShapeError::new(field, "must be an object, not sequence"), "{pod}");
+            assert_eq!(
+                error,
+                ShapeError::new(field, "must be an object, not sequence"),
+                "{pod}"
+            );
         }
         assert!(serde_json::from_str::<VolumeMount>(r#"["v","/m"]"#).is_err());
         assert!(serde_json::from_str::<Named>(r#"["v"]"#).is_err());
@@ -317,10 +366,16 @@ mod tests {
     #[test]
     fn a_list_is_bounded() {
         let containers = |count: usize| {
-            format!(r#"{{"metadata":{{}},"spec":{{"containers":[{}{{}}]}}}}"#, "{},".repeat(count - 1))
+            format!(
+                r#"{{"metadata":{{}},"spec":{{"containers":[{}{{}}]}}}}"#,
+                "{},".repeat(count - 1)
+            )
         };
         assert_eq!(
-            serde_json::from_str::<Pod>(&containers(MAX_ITEMS)).unwrap().containers().len(),
+            serde_json::from_str::<Pod>(&containers(MAX_ITEMS))
+                .unwrap()
+                .containers()
+                .len(),
             MAX_ITEMS
         );
         let error = serde_json::from_str::<Pod>(&containers(MAX_ITEMS + 1)).unwrap_err();

@@ -1,8 +1,9 @@
 //! Admission reviews: bytes in, bytes out, no sockets.
 //!
-//! [`decode`] reads, [`decide`] decides (which runtimes apply, whether they are permitted, what injecting them changes)
-//! and [`respond`] writes. [`validate`] answers the reviews of configurations and storage requests. The dry run enters
-//! at [`decide::decide`] with pods of its own.
+//! [`decode`] reads, [`decide`] decides (which runtimes apply, whether they are permitted, what
+//! injecting them changes) and [`respond`] writes. [`validate`] answers the reviews of
+//! configurations and storage requests. The dry run enters at [`decide::decide`] with pods of its
+//! own.
 
 pub mod decide;
 pub mod decode;
@@ -10,11 +11,12 @@ pub mod refusal;
 pub mod respond;
 pub mod validate;
 
+use decide::{Decided, Ignored, Progress, Settings};
+use decode::{PodReview, Request, Reviewed};
+
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::runtimes::Candidate;
-use decide::{Decided, Ignored, Progress, Settings};
-use decode::{PodReview, Request, Reviewed};
 
 /// What a response and a log line repeat of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,9 +44,15 @@ impl PodReview<'_> {
     pub fn envelope(&self) -> Envelope<'_> {
         let envelope = self.request.envelope();
         match &self.reviewed {
-            Reviewed::Pod(pod) => Envelope { name: pod.name(), ..envelope },
+            Reviewed::Pod(pod) => Envelope {
+                name: pod.name(),
+                ..envelope
+            },
             Reviewed::MalformedPod { .. } => envelope,
-            Reviewed::Other => Envelope { uid: envelope.uid, ..Envelope::default() },
+            Reviewed::Other => Envelope {
+                uid: envelope.uid,
+                ..Envelope::default()
+            },
         }
     }
 
@@ -60,13 +68,21 @@ impl PodReview<'_> {
                 let candidate = Candidate {
                     pod,
                     namespace: self.request.namespace(),
-                    creator: Some(self.request.user_info.username.as_deref().unwrap_or_default()),
+                    creator: Some(
+                        self.request
+                            .user_info
+                            .username
+                            .as_deref()
+                            .unwrap_or_default(),
+                    ),
                     declared: None,
                 };
                 return decide::decide(candidate, config, settings, budget);
             }
             // Whatever else is wrong with it: without a label it is not ours to refuse.
-            Reviewed::MalformedPod { object, error } if settings.selection.may_be_sandbox(object.get()) => {
+            Reviewed::MalformedPod { object, error }
+                if settings.selection.may_be_sandbox(object.get()) =>
+            {
                 Decided::malformed_pod(self.envelope().name, error.clone())
             }
             Reviewed::MalformedPod { .. } => Decided::ignored(Ignored::NotASandbox),

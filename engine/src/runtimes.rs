@@ -1,8 +1,10 @@
-//! Which pods are sandbox pods, and which runtimes they get: [`select`] asks the rules in order, and the first that
-//! answers decides. [`pools`] are the configuration's own rules, [`privileged`] says who may have privileged runtimes.
+//! Which pods are sandbox pods, and which runtimes they get: [`select`] asks the rules in order,
+//! and the first that answers decides. [`pools`] are the configuration's own rules, [`privileged`]
+//! says who may have privileged runtimes.
 //!
-//! What has to be asked of a cluster comes out as a [`Question`]: whoever can reach one asks it, and the rules are asked
-//! again with the answer. So they are the same for the webhook, the dry run and tests.
+//! What has to be asked of a cluster comes out as a [`Question`]: whoever can reach one asks it,
+//! and the rules are asked again with the answer. So they are the same for the webhook, the dry run
+//! and tests.
 
 mod labels;
 mod names;
@@ -13,8 +15,6 @@ mod select;
 
 use std::fmt;
 
-use crate::pod::Pod;
-
 pub use labels::{InvalidPodLabel, PodLabel};
 pub use names::{DefaultRuntimes, NamesError};
 pub use privileged::{Forbidden, PrivilegedRules};
@@ -22,6 +22,8 @@ pub(crate) use questions::Answers;
 pub use questions::{Answer, LookupError, Question};
 pub use select::SelectionRules;
 pub(crate) use select::{Selection, SelectionError};
+
+use crate::pod::Pod;
 
 /// One pod to decide on.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,8 @@ pub struct Candidate<'p> {
     pub namespace: &'p str,
     /// The user who creates it; `None` offline, where that is not checked.
     pub creator: Option<&'p str>,
-    /// What the object that made the pod says, where that is known without asking: offline, from its manifest.
+    /// What the object that made the pod says, where that is known without asking: offline, from
+    /// its manifest.
     pub declared: Option<(DecidedBy, &'p [String])>,
 }
 

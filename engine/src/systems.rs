@@ -1,8 +1,8 @@
 //! The sandbox systems: what is known about each stands in its own file here, and nowhere else.
 //!
-//! A system's file has its API groups and kinds, the labels that make a pod one of its sandbox pods, the labels that name
-//! the pool and the template of a pod, the accounts of its controller, and what that controller writes on pods.
-//! A label that a release renames is one edit.
+//! A system's file has its API groups and kinds, the labels that make a pod one of its sandbox
+//! pods, the labels that name the pool and the template of a pod, the accounts of its controller,
+//! and what that controller writes on pods. A label that a release renames is one edit.
 //!
 //! Facts alone: nothing here reads a pod or a manifest.
 
@@ -36,16 +36,36 @@ pub struct SandboxLabel {
 
 /// The labels that make a pod a sandbox pod, in the order in which they are looked for.
 pub const SANDBOX_LABELS: [SandboxLabel; 6] = [
-    SandboxLabel { system: System::OpenKruise, key: kruise::POOL_LABEL, value: None },
+    SandboxLabel {
+        system: System::OpenKruise,
+        key: kruise::POOL_LABEL,
+        value: None,
+    },
     SandboxLabel {
         system: System::OpenKruise,
         key: kruise::CREATED_BY,
         value: Some(kruise::CREATED_BY_SANDBOX),
     },
-    SandboxLabel { system: System::AgentSandbox, key: agent_sandbox::NAME_HASH_LABEL, value: None },
-    SandboxLabel { system: System::AgentSandbox, key: agent_sandbox::OLD_POOL_LABEL, value: None },
-    SandboxLabel { system: System::OpenSandbox, key: open_sandbox::POOL_LABEL, value: None },
-    SandboxLabel { system: System::OpenSandbox, key: open_sandbox::BATCH_SANDBOX_LABEL, value: None },
+    SandboxLabel {
+        system: System::AgentSandbox,
+        key: agent_sandbox::NAME_HASH_LABEL,
+        value: None,
+    },
+    SandboxLabel {
+        system: System::AgentSandbox,
+        key: agent_sandbox::OLD_POOL_LABEL,
+        value: None,
+    },
+    SandboxLabel {
+        system: System::OpenSandbox,
+        key: open_sandbox::POOL_LABEL,
+        value: None,
+    },
+    SandboxLabel {
+        system: System::OpenSandbox,
+        key: open_sandbox::BATCH_SANDBOX_LABEL,
+        value: None,
+    },
 ];
 
 impl System {

@@ -1,10 +1,14 @@
 //! A tenant's words, made fit to be shown.
 //!
-//! The API server drops a warning that holds a control character, and in a denial one would reach the terminal raw.
+//! The API server drops a warning that holds a control character, and in a denial one would reach
+//! the terminal raw.
 
-/// `text` with a question mark for everything but printable ASCII, which all names in Kubernetes are made of.
+/// `text` with a question mark for everything but printable ASCII, which all names in Kubernetes
+/// are made of.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+    text.chars()
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .collect()
 }
 
 /// Characters of a name that are shown; Kubernetes allows none that is longer.
@@ -13,8 +17,8 @@ pub const NAME: usize = 253;
 /// Characters of one reason or remark that are shown.
 pub const LINE: usize = 1024;
 
-/// As [`printable`], in at most `most` characters. What is too much is left out before the last third, for the end of a
-/// sentence says what to do.
+/// As [`printable`], in at most `most` characters. What is too much is left out before the last
+/// third, for the end of a sentence says what to do.
 pub fn shown(text: &str, most: usize) -> String {
     const OMISSION: &str = "...";
     let characters = text.chars().count();
@@ -25,7 +29,12 @@ pub fn shown(text: &str, most: usize) -> String {
     let tail = kept / 3;
     let start: String = text.chars().take(kept - tail).collect();
     let end: String = text.chars().skip(characters - tail).collect();
-    [printable(&start).as_str(), OMISSION, printable(&end).as_str()].concat()
+    [
+        printable(&start).as_str(),
+        OMISSION,
+        printable(&end).as_str(),
+    ]
+    .concat()
 }
 
 /// The first `most` characters of `text`, for where it is escaped or made printable anyway.
@@ -34,14 +43,25 @@ pub fn clipped(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }
-    text.char_indices().nth(most).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+    text.char_indices()
+        .nth(most)
+        .and_then(|(end, _)| text.get(..end))
+        .unwrap_or(text)
 }
 
 /// The first `most` of some names, and how many there are beside them.
 pub fn listed(names: impl ExactSizeIterator<Item: ToString>, most: usize) -> String {
     let more = names.len().saturating_sub(most);
-    let first = names.take(most).map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
-    if more == 0 { first } else { format!("{first} and {more} more") }
+    let first = names
+        .take(most)
+        .map(|name| name.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    if more == 0 {
+        first
+    } else {
+        format!("{first} and {more} more")
+    }
 }
 
 #[cfg(test)]
@@ -51,7 +71,10 @@ mod tests {
     #[test]
     fn what_is_too_long_is_left_out_before_the_end() {
         assert_eq!(shown("short", 5), "short");
-        assert_eq!(shown("runtime aaaaaaaaaa is unknown; rename it", 24), "runtime aaaaaa...name it");
+        assert_eq!(
+            shown("runtime aaaaaaaaaa is unknown; rename it", 24),
+            "runtime aaaaaa...name it"
+        );
         assert_eq!(shown(&"\u{e9}".repeat(100), 10).len(), 10);
         assert_eq!(clipped(&"\u{e9}".repeat(300), NAME).chars().count(), NAME);
         assert_eq!(clipped("short", NAME), "short");

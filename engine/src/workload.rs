@@ -1,20 +1,24 @@
 //! Which pods a manifest stands for.
 //!
-//! A person hands the dry run what they have: a Pod, a recorded AdmissionReview, a list, or the template that a controller
-//! makes pods from. This module turns each into the Pod that the webhook would be called for. For a template
-//! that is the pod as its controller would create it, labels and annotations of the controller included, since those
-//! decide whether it is a sandbox pod and what is injected.
+//! A person hands the dry run what they have: a Pod, a recorded AdmissionReview, a list, or the
+//! template that a controller makes pods from. This module turns each into the Pod that the webhook
+//! would be called for. For a template that is the pod as its controller would create it, labels
+//! and annotations of the controller included, since those decide whether it is a sandbox pod and
+//! what is injected.
 //!
 //! # What cannot be known offline
 //!
-//! - A name with a random suffix: the pod then has `generateName` and no `name`. Where such a name goes into
-//!   another value (a claim's name, a hash), the suffix is [`SUFFIX`].
-//! - The uid of an object that is not in a cluster: its owner reference has none. An owner whose very name is random
-//!   (the Sandbox of a SandboxSet, the ReplicaSet of a Deployment) is left out whole.
-//! - Hashes and revisions of a template (`pod-template-hash`, `sandbox.opensandbox.io/pool-revision`, …), which are taken of a
-//!   Go encoding: those labels are left out.
+//! - A name with a random suffix: the pod then has `generateName` and no `name`. Where such a name
+//!   goes into another value (a claim's name, a hash), the suffix is [`SUFFIX`].
+//! - The uid of an object that is not in a cluster: its owner reference has none. An owner whose
+//!   very name is random (the Sandbox of a SandboxSet, the ReplicaSet of a Deployment) is left out
+//!   whole.
+//! - Hashes and revisions of a template (`pod-template-hash`,
+//!   `sandbox.opensandbox.io/pool-revision`, …), which are taken of a Go encoding: those labels are
+//!   left out.
 //!
-//! It never reads files or the cluster, never applies API defaults, and never changes a Pod that is given as a Pod.
+//! It never reads files or the cluster, never applies API defaults, and never changes a Pod that is
+//! given as a Pod.
 
 mod agent_sandbox;
 mod builtin;
@@ -39,7 +43,7 @@ use crate::systems::kruise::KruiseKind;
 pub const SUFFIX: &str = "xxxxx";
 
 /// Where a pod came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The `apiVersion` of the object.
     pub api_version: String,
@@ -65,7 +69,7 @@ impl fmt::Display for Origin {
 }
 
 /// The runtimes that an object itself requests, in `spec.runtimes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredRuntimes {
     /// The kind of that object: Sandbox or SandboxSet.
     pub kind: KruiseKind,
@@ -76,7 +80,7 @@ pub struct DeclaredRuntimes {
 }
 
 /// What an answer to an AdmissionReview needs of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedReview {
     /// `request.uid`, which the answer repeats.
     pub uid: String,
@@ -85,7 +89,7 @@ pub struct RecordedReview {
 }
 
 /// One pod to decide on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InputPod {
     /// The object it came from.
     pub origin: Origin,
@@ -93,8 +97,8 @@ pub struct InputPod {
     pub pod: Value,
     /// The namespace it is created in.
     pub namespace: String,
-    /// What `spec.runtimes` of its object says. `None`: the object's kind has no such field. An empty list is an
-    /// answer, "nothing".
+    /// What `spec.runtimes` of its object says. `None`: the object's kind has no such field. An
+    /// empty list is an answer, "nothing".
     pub declared: Option<DeclaredRuntimes>,
     /// The request, where the document was an AdmissionReview.
     pub review: Option<RecordedReview>,
@@ -103,7 +107,7 @@ pub struct InputPod {
 }
 
 /// An object that stands for no pod to decide on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedObject {
     /// The object.
     pub origin: Origin,
@@ -114,7 +118,7 @@ pub struct SkippedObject {
 }
 
 /// What an object of the input is found to be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum InputObject {
     /// A pod to decide on.
     Pod(Box<InputPod>),
@@ -122,7 +126,8 @@ pub enum InputObject {
     Skipped(SkippedObject),
 }
 
-/// The OpenKruise SandboxTemplates of an input, which a SandboxSet or Sandbox may refer to by `spec.templateRef`.
+/// The OpenKruise SandboxTemplates of an input, which a SandboxSet or Sandbox may refer to by
+/// `spec.templateRef`.
 #[derive(Debug, Default)]
 pub struct Templates {
     by_name: HashMap<(String, String), Value>,
@@ -130,7 +135,10 @@ pub struct Templates {
 
 impl Templates {
     /// Collects them out of all documents of the input, lists included.
-    pub fn collect<'a>(documents: impl IntoIterator<Item = &'a Value>, default_namespace: &str) -> Self {
+    pub fn collect<'a>(
+        documents: impl IntoIterator<Item = &'a Value>,
+        default_namespace: &str,
+    ) -> Self {
         let mut templates = Self::default();
         for document in documents {
             templates.add(document, default_namespace);
@@ -140,10 +148,14 @@ impl Templates {
 
     fn add(&mut self, document: &Value, default_namespace: &str) {
         if let Some(items) = document.get("items").and_then(Value::as_array) {
-            items.iter().for_each(|item| self.add(item, default_namespace));
+            items
+                .iter()
+                .for_each(|item| self.add(item, default_namespace));
         }
         let text = |pointer| document.pointer(pointer).and_then(Value::as_str);
-        let (Some(api_version), Some(kind)) = (text("/apiVersion"), text("/kind")) else { return };
+        let (Some(api_version), Some(kind)) = (text("/apiVersion"), text("/kind")) else {
+            return;
+        };
         if shape::group(api_version) != systems::kruise::GROUP
             || KruiseKind::named(kind) != Some(KruiseKind::SandboxTemplate)
         {
@@ -151,7 +163,8 @@ impl Templates {
         }
         if let Some(name) = text("/metadata/name") {
             let namespace = text("/metadata/namespace").unwrap_or(default_namespace);
-            self.by_name.insert((namespace.to_owned(), name.to_owned()), document.clone());
+            self.by_name
+                .insert((namespace.to_owned(), name.to_owned()), document.clone());
         }
     }
 
@@ -169,7 +182,8 @@ struct Context<'a> {
 
 /// Finds the pods that a document stands for: one entry for an object, one for each item of a list.
 ///
-/// `default_namespace` is that of objects that name none. A broken item of a list is an error in its place.
+/// `default_namespace` is that of objects that name none. A broken item of a list is an error in
+/// its place.
 ///
 /// ```
 /// use engine::workload::{InputObject, Templates, read};
@@ -189,11 +203,18 @@ pub fn read(
     templates: &Templates,
 ) -> Vec<Result<InputObject, ManifestError>> {
     let mut found = Vec::new();
-    object(&Node::root(document), None, default_namespace, templates, &mut found);
+    object(
+        &Node::root(document),
+        None,
+        default_namespace,
+        templates,
+        &mut found,
+    );
     found
 }
 
-/// Reads an object; `implied` is the apiVersion and kind of the items of a typed list, which the API leaves out.
+/// Reads an object; `implied` is the apiVersion and kind of the items of a typed list, which the
+/// API leaves out.
 fn object(
     node: &Node<'_>,
     implied: Option<(&str, &str)>,
@@ -225,7 +246,14 @@ fn object(
         }
         return;
     }
-    found.push(single(node, group, api_version, kind, default_namespace, templates));
+    found.push(single(
+        node,
+        group,
+        api_version,
+        kind,
+        default_namespace,
+        templates,
+    ));
 }
 
 fn type_of<'a>(
@@ -269,7 +297,11 @@ fn single(
         name,
         path: node.path().clone(),
     };
-    let context = Context { origin, namespace, templates };
+    let context = Context {
+        origin,
+        namespace,
+        templates,
+    };
 
     match (group, kind) {
         ("", "Pod") => Ok(pod(node, api_version, kind, context)),
@@ -300,8 +332,15 @@ fn pod(node: &Node<'_>, api_version: &str, kind: &str, context: Context<'_>) -> 
 }
 
 impl Context<'_> {
-    fn found(self, pod: Value, declared: Option<DeclaredRuntimes>, notes: Vec<String>) -> InputObject {
-        let Self { origin, namespace, .. } = self;
+    fn found(
+        self,
+        pod: Value,
+        declared: Option<DeclaredRuntimes>,
+        notes: Vec<String>,
+    ) -> InputObject {
+        let Self {
+            origin, namespace, ..
+        } = self;
         InputObject::Pod(Box::new(InputPod {
             origin,
             pod,
@@ -314,12 +353,19 @@ impl Context<'_> {
 
     /// Skips an object whose kind is not known to make pods.
     fn skip(self) -> InputObject {
-        let note = format!("skipped: {} is neither a pod nor a known pod template", self.origin);
+        let note = format!(
+            "skipped: {} is neither a pod nor a known pod template",
+            self.origin
+        );
         self.skip_with(note)
     }
 
     fn skip_with(self, note: String) -> InputObject {
-        InputObject::Skipped(SkippedObject { origin: self.origin, note, review: None })
+        InputObject::Skipped(SkippedObject {
+            origin: self.origin,
+            note,
+            review: None,
+        })
     }
 }
 

@@ -1,15 +1,15 @@
 //! The one reader and writer of YAML and JSON text in this project.
 //!
-//! Manifests and the values of configuration keys come in as text that a person wrote for kubectl, so the
-//! rule is: *what kubectl would read is what we read*. kubectl reads with
+//! Manifests and the values of configuration keys come in as text that a person wrote for kubectl,
+//! so the rule is: *what kubectl would read is what we read*. kubectl reads with
 //! [sigs.k8s.io/yaml](https://pkg.go.dev/sigs.k8s.io/yaml), a YAML 1.1 reader, where `yes` and `on` are booleans,
-//! `0644` is octal, and `123e4567` (too large for a float) is a string. Off-the-shelf serde readers differ in
-//! such corners, so this module composes values from the events of the `granit-parser` crate itself; `yaml/scalar.rs`
-//! has the table of plain scalars.
+//! `0644` is octal, and `123e4567` (too large for a float) is a string. Off-the-shelf serde readers
+//! differ in such corners, so this module composes values from the events of the `granit-parser`
+//! crate itself; `yaml/scalar.rs` has the table of plain scalars.
 //!
-//! Stricter than kubectl in what it would read wrongly or by accident: a duplicate key, a tag outside the core
-//! schema (`!!binary`, `!include`, …), a key that is not a scalar, `.nan` and `.inf`, and input whose aliases or
-//! nesting blow up are errors.
+//! Stricter than kubectl in what it would read wrongly or by accident: a duplicate key, a tag
+//! outside the core schema (`!!binary`, `!include`, …), a key that is not a scalar, `.nan` and
+//! `.inf`, and input whose aliases or nesting blow up are errors.
 //!
 //! It never touches files and never panics; an error is one line that says where and what.
 
@@ -26,7 +26,7 @@ pub use self::emit::to_string;
 const MAX_DEPTH: usize = 127;
 
 /// One document of a stream.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// The position in the stream, from 1, empty documents not counted.
     pub number: usize,
@@ -37,7 +37,7 @@ pub struct Document {
 }
 
 /// Why a document cannot be read, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("document {document}, line {line}, column {column}: {problem}")]
 pub struct Error {
     /// The document's position in the stream, from 1, empty documents not counted.
@@ -51,7 +51,7 @@ pub struct Error {
 }
 
 /// What can be wrong with a document.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
     /// The text is not YAML; the parser's own words.
@@ -100,10 +100,12 @@ pub enum Problem {
     Several,
 }
 
-/// Splits a stream into its documents: YAML documents between `---` lines, or JSON values one after another.
+/// Splits a stream into its documents: YAML documents between `---` lines, or JSON values one after
+/// another.
 ///
-/// Documents that are empty, hold only comments or are `null` are skipped. A broken document is an error in its place,
-/// and those after the next `---` line are read nonetheless; nothing can be read after broken JSON.
+/// Documents that are empty, hold only comments or are `null` are skipped. A broken document is an
+/// error in its place, and those after the next `---` line are read nonetheless; nothing can be
+/// read after broken JSON.
 ///
 /// ```
 /// let text = "kind: Pod\n---\nkind: [\n---\nkind: Job\n";
@@ -115,13 +117,18 @@ pub enum Problem {
 pub fn documents(text: &str) -> Vec<Result<Document, Error>> {
     // A byte order mark is how some editors begin a file; inside a document it is content.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // JSON is nearly YAML, yet values one after another are not, and serde_json's positions are exact.
+    // JSON is nearly YAML, yet values one after another are not, and serde_json's positions are
+    // exact.
     if let Some(attempt) = json::documents(text) {
         if !attempt.broken {
             return attempt.documents;
         }
         let yaml = compose::documents(text);
-        return if attempt.surely_json && yaml.iter().any(Result::is_err) { attempt.documents } else { yaml };
+        return if attempt.surely_json && yaml.iter().any(Result::is_err) {
+            attempt.documents
+        } else {
+            yaml
+        };
     }
     compose::documents(text)
 }
@@ -131,13 +138,23 @@ pub fn value(text: &str) -> Result<Value, Error> {
     let mut found = documents(text).into_iter();
     let first = match found.next() {
         Some(first) => first?.value,
-        None => return Err(Error { document: 1, line: 1, column: 1, problem: Problem::Empty }),
+        None => {
+            return Err(Error {
+                document: 1,
+                line: 1,
+                column: 1,
+                problem: Problem::Empty,
+            });
+        }
     };
     match found.next() {
         None => Ok(first),
-        Some(Ok(Document { number, line, .. })) => {
-            Err(Error { document: number, line, column: 1, problem: Problem::Several })
-        }
+        Some(Ok(Document { number, line, .. })) => Err(Error {
+            document: number,
+            line,
+            column: 1,
+            problem: Problem::Several,
+        }),
         Some(Err(error)) => Err(error),
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 
 use super::{Failure, terminal};
@@ -44,7 +45,8 @@ pub(super) struct Certs {
     /// Output directory; created if missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Name or address to put into the certificate: SERVICE.NAMESPACE.svc for a webhook (repeatable)
+    /// Name or address to put into the certificate: SERVICE.NAMESPACE.svc for a webhook
+    /// (repeatable)
     #[arg(long, value_name = "NAME", required = true)]
     dns_name: Vec<String>,
     /// Days the certificate is valid; never longer than its CA
@@ -67,7 +69,13 @@ struct Output<'c> {
 
 impl Certs {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let Self { out, dns_name: names, days, ca, ca_key } = self;
+        let Self {
+            out,
+            dns_name: names,
+            days,
+            ca,
+            ca_key,
+        } = self;
         let now = SystemTime::now();
         let given = match (&ca, &ca_key) {
             (Some(certificate), Some(key)) => Some(CertificateAndKey {
@@ -83,25 +91,51 @@ impl Certs {
                 (certs::ca("sandbox-injector", validity)?, true)
             }
         };
-        let Issued { pair: serving, not_after } = certs::serving(&ca, &names, Validity::days(now, days)?)?;
+        let Issued {
+            pair: serving,
+            not_after,
+        } = certs::serving(&ca, &names, Validity::days(now, days)?)?;
 
         let mut outputs = Vec::new();
         // Renewing in place finds the CA's certificate there already.
         let is_there = std::fs::read(out.join(CA_CERTIFICATE))
             .is_ok_and(|there| !is_new && there == ca.certificate.as_bytes());
         if !is_there {
-            outputs.push(Output { name: CA_CERTIFICATE, content: &ca.certificate, mode: 0o644 });
+            outputs.push(Output {
+                name: CA_CERTIFICATE,
+                content: &ca.certificate,
+                mode: 0o644,
+            });
         }
         if is_new {
-            outputs.push(Output { name: CA_KEY, content: &ca.key, mode: 0o600 });
+            outputs.push(Output {
+                name: CA_KEY,
+                content: &ca.key,
+                mode: 0o600,
+            });
         }
-        outputs.push(Output { name: CERTIFICATE, content: &serving.certificate, mode: 0o644 });
-        outputs.push(Output { name: KEY, content: &serving.key, mode: 0o600 });
+        outputs.push(Output {
+            name: CERTIFICATE,
+            content: &serving.certificate,
+            mode: 0o644,
+        });
+        outputs.push(Output {
+            name: KEY,
+            content: &serving.key,
+            mode: 0o600,
+        });
         write(&out, &outputs)?;
 
         let written: Vec<&str> = outputs.iter().map(|output| output.name).collect();
-        terminal::eprint_line(&format!("wrote {} to {}", written.join(", "), out.display()));
-        terminal::eprint_line(&format!("{CERTIFICATE} is valid until {}", certs::date(not_after)));
+        terminal::eprint_line(&format!(
+            "wrote {} to {}",
+            written.join(", "),
+            out.display()
+        ));
+        terminal::eprint_line(&format!(
+            "{CERTIFICATE} is valid until {}",
+            certs::date(not_after)
+        ));
         terminal::print(&format!("{}\n", STANDARD.encode(&ca.certificate)))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -109,7 +143,10 @@ impl Certs {
 
 fn read(path: &Path, flag: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure(format!("cannot read {flag} {}: {error}; pass a readable PEM file", path.display()))
+        Failure(format!(
+            "cannot read {flag} {}: {error}; pass a readable PEM file",
+            path.display()
+        ))
     })
 }
 
@@ -140,11 +177,23 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
             }
         )));
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        Failure(format!("cannot create directory {}: {error}; choose another --out", directory.display()))
-    })?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| {
+            Failure(format!(
+                "cannot create directory {}: {error}; choose another --out",
+                directory.display()
+            ))
+        })?;
     let mut written = Vec::new();
-    for Output { name, content, mode } in outputs {
+    for Output {
+        name,
+        content,
+        mode,
+    } in outputs
+    {
         let path = directory.join(name);
         let result = create(&path, *mode).and_then(|mut file| {
             written.push(path.clone());
@@ -165,7 +214,12 @@ fn write(directory: &Path, outputs: &[Output<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A new file. It has its mode from the first moment, and is never a file that another process created.
+/// A new file. It has its mode from the first moment, and is never a file that another process
+/// created.
 fn create(path: &Path, mode: u32) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
 }

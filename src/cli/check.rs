@@ -1,4 +1,5 @@
-//! `check`: findings on a configuration, who may use its privileged runtimes, and what a change would do to pods.
+//! `check`: findings on a configuration, who may use its privileged runtimes, and what a change
+//! would do to pods.
 
 mod output;
 mod replay;
@@ -7,6 +8,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use engine::config::Config;
+use engine::config::config_map::{ConfigMapName, Entries};
+use engine::config::document::RuntimeDoc;
+use engine::config::finding::{Code, Finding, Severity};
+use engine::config::lint::{Checked, check};
+use engine::runtimes::PrivilegedRules;
 
 use self::replay::Replay;
 use super::flags::{self, ClusterFlags, ConfigFlags, DecisionFlags, PodFlags};
@@ -18,12 +25,6 @@ use crate::cluster::Access;
 use crate::cluster::connect::Surroundings;
 use crate::serve::Configuration;
 use crate::source::Source;
-use engine::config::Config;
-use engine::config::config_map::{ConfigMapName, Entries};
-use engine::config::document::RuntimeDoc;
-use engine::config::finding::{Code, Finding, Severity};
-use engine::config::lint::{Checked, check};
-use engine::runtimes::PrivilegedRules;
 
 #[derive(Debug, Args)]
 #[command(
@@ -51,10 +52,16 @@ pub(super) struct Check {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
-    /// The configuration to compare with: a directory, a ConfigMap manifest, or a ConfigMap in the cluster
-    #[arg(long, value_name = "DIR|FILE|NAMESPACE/NAME", help_heading = "Comparison")]
+    /// The configuration to compare with: a directory, a ConfigMap manifest, or a ConfigMap in the
+    /// cluster
+    #[arg(
+        long,
+        value_name = "DIR|FILE|NAMESPACE/NAME",
+        help_heading = "Comparison"
+    )]
     against: Option<String>,
-    /// Replay the sandbox pods running in the cluster [default for --against: sandbox-system/sandbox-injection-config]
+    /// Replay the sandbox pods running in the cluster [default for --against:
+    /// sandbox-system/sandbox-injection-config]
     #[arg(long, conflicts_with = "filename", help_heading = "Comparison")]
     live: bool,
     #[command(flatten)]
@@ -102,16 +109,34 @@ impl Check {
     }
 
     async fn check(self) -> Result<ExitCode, Failure> {
-        let Self { output, strict, against, live, pods, config, cluster, decisions } = &self;
+        let Self {
+            output,
+            strict,
+            against,
+            live,
+            pods,
+            config,
+            cluster,
+            decisions,
+        } = &self;
         compared(against.as_deref(), *live, pods)?;
         let access = cluster.access();
         let (entries, source) = config.read(&access).await?;
         let mut checked = check(&entries, config.region_id.as_ref());
         // No pod waits for this run, and the webhook may know the region.
-        for finding in checked.findings.iter_mut().filter(|finding| finding.code == Code::NoRegion) {
+        for finding in checked
+            .findings
+            .iter_mut()
+            .filter(|finding| finding.code == Code::NoRegion)
+        {
             finding.severity = Severity::Warning;
         }
-        let has = |severity| checked.findings.iter().any(|finding| finding.severity == severity);
+        let has = |severity| {
+            checked
+                .findings
+                .iter()
+                .any(|finding| finding.severity == severity)
+        };
         let (errors, warnings) = (has(Severity::Error), has(Severity::Warning));
         let runtimes = runtimes(&checked, &decisions.settings(false, None).privileged);
         let mut failed = false;
@@ -129,8 +154,15 @@ impl Check {
                 Some(replay)
             }
         };
-        let denied = replay.as_ref().is_some_and(|replay| replay.now_denied() > 0);
-        let report = CheckReport { source, findings: checked.findings, runtimes, replay };
+        let denied = replay
+            .as_ref()
+            .is_some_and(|replay| replay.now_denied() > 0);
+        let report = CheckReport {
+            source,
+            findings: checked.findings,
+            runtimes,
+            replay,
+        };
         print(&match output {
             CheckFormat::Text => output::text(&report, terminal::colours()),
             CheckFormat::Json => output::json(&report),
@@ -176,24 +208,29 @@ fn compared(against: Option<&str>, live: bool, pods: &PodFlags) -> Result<(), Fa
     let files = !pods.filename.is_empty();
     let of_cluster = pods.all_namespaces || pods.selector.is_some();
     match against {
-        Some(_) if !files && !live => {
-            Err(Failure("--against needs pods to replay; pass -f FILE or --live".to_owned()))
-        }
-        None if files => Err(Failure(
-            "-f replays pods and needs --against; to check a file pass --config-file FILE".to_owned(),
+        Some(_) if !files && !live => Err(Failure(
+            "--against needs pods to replay; pass -f FILE or --live".to_owned(),
         )),
-        _ if of_cluster && !live => {
-            Err(Failure("-A and -l select pods from the cluster and require --live".to_owned()))
-        }
+        None if files => Err(Failure(
+            "-f replays pods and needs --against; to check a file pass --config-file FILE"
+                .to_owned(),
+        )),
+        _ if of_cluster && !live => Err(Failure(
+            "-A and -l select pods from the cluster and require --live".to_owned(),
+        )),
         _ => Ok(()),
     }
 }
 
 /// Where the configuration to compare with is.
 fn baseline(against: Option<&str>) -> Result<Configuration, Failure> {
-    let Some(text) = against else { return Ok(Configuration::ConfigMap(ConfigMapName::default())) };
+    let Some(text) = against else {
+        return Ok(Configuration::ConfigMap(ConfigMapName::default()));
+    };
     let path = Path::new(text);
-    let is_file = [".json", ".yaml", ".yml"].iter().any(|ending| text.ends_with(ending));
+    let is_file = [".json", ".yaml", ".yml"]
+        .iter()
+        .any(|ending| text.ends_with(ending));
     match text.parse::<ConfigMapName>() {
         _ if path.is_dir() => Ok(Configuration::Local(Source::Directory(path.to_owned()))),
         Ok(name) if !is_file && !path.exists() => Ok(Configuration::ConfigMap(name)),
@@ -205,13 +242,19 @@ fn runtimes(checked: &Checked, rules: &PrivilegedRules) -> Vec<RuntimeReport> {
     let report = |(name, value): &(String, serde_json::Value)| {
         let doc = RuntimeDoc::new(value);
         let privileged: Vec<String> = doc.privileges().iter().map(ToString::to_string).collect();
-        let without_region =
-            checked.findings.iter().any(|finding| finding.code == Code::NoRegion && finding.runtime == *name);
+        let without_region = checked
+            .findings
+            .iter()
+            .any(|finding| finding.code == Code::NoRegion && finding.runtime == *name);
         RuntimeReport {
             name: name.clone(),
             revision: (!without_region).then(|| doc.revision()),
             allowed: (!privileged.is_empty()).then(|| rules.in_words()),
-            restricted_by: if privileged.is_empty() { Vec::new() } else { rules.flags() },
+            restricted_by: if privileged.is_empty() {
+                Vec::new()
+            } else {
+                rules.flags()
+            },
             privileged,
         }
     };

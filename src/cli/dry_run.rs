@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use engine::runtimes::DefaultRuntimes;
 
 use self::output::DryRunReport;
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
@@ -14,7 +15,6 @@ use super::input::{Input, InputItem};
 use super::offline::Offline;
 use super::{Failure, terminal};
 use crate::cluster::connect::{self, LookupMode, Surroundings};
-use engine::runtimes::DefaultRuntimes;
 
 #[derive(Debug, Args)]
 #[command(
@@ -84,13 +84,27 @@ impl DryRun {
     }
 
     async fn decide_all(self) -> Result<ExitCode, Failure> {
-        let Self { filename, namespace, output, runtimes, creator, config, lookups, cluster, decisions } =
-            self;
+        let Self {
+            filename,
+            namespace,
+            output,
+            runtimes,
+            creator,
+            config,
+            lookups,
+            cluster,
+            decisions,
+        } = self;
         let access = cluster.access();
         let config = config.load(&access).await?;
-        // Offline unless a flag names a cluster: a KUBECONFIG that happens to be set does not count.
+        // Offline unless a flag names a cluster: a KUBECONFIG that happens to be set does not
+        // count.
         let named = access.kubeconfig.is_some() || access.context.is_some();
-        let mode = lookups.unwrap_or(if named { LookupMode::On } else { LookupMode::Off });
+        let mode = lookups.unwrap_or(if named {
+            LookupMode::On
+        } else {
+            LookupMode::Off
+        });
         let client = connect::connect(&access, mode, &Surroundings::current()).await?;
         let offline = Offline::new(&decisions, runtimes, client);
         let input = Input::read(&filename, &namespace)?;
@@ -100,7 +114,9 @@ impl DryRun {
                 InputItem::Broken(message) => report.failed(&message),
                 InputItem::Passed(place, passed) => report.passed(&place, &passed),
                 InputItem::Pod(place, subject) => {
-                    let verdict = offline.decide(&config, &subject, creator.as_deref(), &[]).await;
+                    let verdict = offline
+                        .decide(&config, &subject, creator.as_deref(), &[])
+                        .await;
                     report.decided(&place, &subject, creator.as_deref(), &verdict)?;
                 }
             }

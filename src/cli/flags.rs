@@ -4,14 +4,6 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-
-use super::Failure;
-use crate::cluster::Access;
-use crate::cluster::config_map;
-use crate::cluster::connect::{LookupMode, Surroundings};
-use crate::serve::Configuration;
-use crate::source::Source;
-use crate::telemetry::LogFormat;
 use engine::config::Config;
 use engine::config::config_map::{ConfigMapName, Entries};
 use engine::config::region::Region;
@@ -19,6 +11,13 @@ use engine::inject;
 use engine::pattern::Pattern;
 use engine::review::decide::Settings;
 use engine::runtimes::{DefaultRuntimes, PodLabel, PrivilegedRules, SelectionRules};
+
+use super::Failure;
+use crate::cluster::connect::{LookupMode, Surroundings};
+use crate::cluster::{Access, config_map};
+use crate::serve::Configuration;
+use crate::source::Source;
+use crate::telemetry::LogFormat;
 
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
@@ -42,12 +41,14 @@ pub(super) struct ConfigFlags {
 impl ConfigFlags {
     /// The chosen source, or the embedded default.
     pub(super) fn chosen(&self) -> Configuration {
-        Configuration::Local(match (&self.config_dir, &self.config_file, &self.config_map) {
-            (.., Some(name)) => return Configuration::ConfigMap(name.clone()),
-            (Some(directory), ..) => Source::Directory(directory.clone()),
-            (None, Some(file), None) => Source::File(file.clone()),
-            (None, None, None) => Source::Embedded,
-        })
+        Configuration::Local(
+            match (&self.config_dir, &self.config_file, &self.config_map) {
+                (.., Some(name)) => return Configuration::ConfigMap(name.clone()),
+                (Some(directory), ..) => Source::Directory(directory.clone()),
+                (None, Some(file), None) => Source::File(file.clone()),
+                (None, None, None) => Source::Embedded,
+            },
+        )
     }
 
     /// Reads the configuration now, and returns where it is from.
@@ -64,12 +65,18 @@ impl ConfigFlags {
 }
 
 /// Reads a configuration now, and returns where it is from.
-pub(super) async fn read(from: &Configuration, access: &Access) -> Result<(Entries, String), Failure> {
+pub(super) async fn read(
+    from: &Configuration,
+    access: &Access,
+) -> Result<(Entries, String), Failure> {
     match from {
         Configuration::Local(source) => Ok((source.read()?, source.to_string())),
         Configuration::ConfigMap(name) => {
             let client = access.required(&Surroundings::current()).await?;
-            Ok((config_map::read(&client, name).await?, format!("ConfigMap {name}")))
+            Ok((
+                config_map::read(&client, name).await?,
+                format!("ConfigMap {name}"),
+            ))
         }
     }
 }
@@ -88,7 +95,10 @@ pub(super) struct ClusterFlags {
 
 impl ClusterFlags {
     pub(super) fn access(&self) -> Access {
-        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+        Access {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        }
     }
 }
 
@@ -96,18 +106,24 @@ impl ClusterFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pods")]
 pub(super) struct PodFlags {
-    /// Saved pods or reviews: a file, a directory of .yaml, .yml and .json files, or - for stdin (repeatable)
+    /// Saved pods or reviews: a file, a directory of .yaml, .yml and .json files, or - for stdin
+    /// (repeatable)
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// Namespace to read in the cluster, or for saved objects that do not set one [default: that of the
-    /// kubeconfig's context, or default]
+    /// Namespace to read in the cluster, or for saved objects that do not set one [default: that
+    /// of the kubeconfig's context, or default]
     #[arg(short, long)]
     pub namespace: Option<String>,
     /// Pods in all namespaces of the cluster
     #[arg(short = 'A', long, conflicts_with_all = ["filename", "namespace"])]
     pub all_namespaces: bool,
     /// Only pods in the cluster that match this selector
-    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "filename")]
+    #[arg(
+        short = 'l',
+        long,
+        value_name = "SELECTOR",
+        conflicts_with = "filename"
+    )]
     pub selector: Option<String>,
 }
 
@@ -117,8 +133,8 @@ pub(super) struct PodFlags {
 pub(super) struct DecisionFlags {
     /// Runtimes for pods that request none: a comma-separated list, or none
     ///
-    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Default: agent-runtime and csi (if
-    /// configured) when look-ups are off; none when they are on.
+    /// Applies to pods with the label agents.kruise.io/sandbox-pool or a --pod-label. Default:
+    /// agent-runtime and csi (if configured) when look-ups are off; none when they are on.
     #[arg(long, value_name = "LIST")]
     pub default_runtimes: Option<DefaultRuntimes>,
     /// Another label that makes a pod a sandbox pod (repeatable)
@@ -146,8 +162,12 @@ impl ValueEnum for LookupMode {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            LookupMode::Auto => PossibleValue::new("auto").help("On in a cluster or with a kubeconfig"),
-            LookupMode::On => PossibleValue::new("on").help("On; fails if no cluster is configured"),
+            LookupMode::Auto => {
+                PossibleValue::new("auto").help("On in a cluster or with a kubeconfig")
+            }
+            LookupMode::On => {
+                PossibleValue::new("on").help("On; fails if no cluster is configured")
+            }
             LookupMode::Off => PossibleValue::new("off").help("Off"),
         })
     }
@@ -162,7 +182,9 @@ impl ValueEnum for LogFormat {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             LogFormat::Text => PossibleValue::new("text").help("For people"),
-            LogFormat::Json => PossibleValue::new("json").help("For collectors: one JSON object per line"),
+            LogFormat::Json => {
+                PossibleValue::new("json").help("For collectors: one JSON object per line")
+            }
         })
     }
 }
@@ -191,9 +213,20 @@ impl DecisionFlags {
             ConflictAction::Keep => inject::OnConflict::Keep,
         };
         Settings {
-            selection: SelectionRules { forced, default_runtimes, pod_labels, lookups: false },
-            privileged: PrivilegedRules { namespaces, creators },
-            injection: inject::Options { on_conflict, status_annotation },
+            selection: SelectionRules {
+                forced,
+                default_runtimes,
+                pod_labels,
+                lookups: false,
+            },
+            privileged: PrivilegedRules {
+                namespaces,
+                creators,
+            },
+            injection: inject::Options {
+                on_conflict,
+                status_annotation,
+            },
             report_only,
         }
     }

@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use engine::workload::{self, InputObject, InputPod, SkippedObject, Templates};
+use engine::yaml;
 use kube::Client;
 
 use super::Failure;
 use super::flags::PodFlags;
 use super::terminal::eprint_line;
 use crate::cluster;
-use engine::workload::{self, InputObject, InputPod, SkippedObject, Templates};
-use engine::yaml;
 
 /// The whole input, in order.
 pub(super) struct Input {
@@ -28,7 +28,8 @@ pub(super) enum InputItem {
 }
 
 impl Input {
-    /// Reads all files first: a template and the object that refers to it may be in different files.
+    /// Reads all files first: a template and the object that refers to it may be in different
+    /// files.
     pub(super) fn read(filenames: &[PathBuf], namespace: &str) -> Result<Self, Failure> {
         let mut documents = Vec::new();
         let mut items = Vec::new();
@@ -56,7 +57,9 @@ impl Input {
                             Ok(InputObject::Pod(subject)) => {
                                 InputItem::Pod(format!("{place}: {}", subject.origin), subject)
                             }
-                            Ok(InputObject::Skipped(passed)) => InputItem::Passed(place.clone(), passed),
+                            Ok(InputObject::Skipped(passed)) => {
+                                InputItem::Passed(place.clone(), passed)
+                            }
                             Err(error) => InputItem::Broken(format!("{place}: {error}")),
                         });
                     }
@@ -72,26 +75,37 @@ fn texts(filename: &Path) -> Result<Vec<(String, String)>, Failure> {
     let name = filename.display().to_string();
     if name == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|error| Failure(format!("stdin: {error}")))?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| Failure(format!("stdin: {error}")))?;
         return Ok(vec![("stdin".to_owned(), text)]);
     }
     let unreadable = |path: &Path, error: std::io::Error| {
-        Failure(format!("cannot read {}: {error}; -f takes a file, a directory or -", path.display()))
+        Failure(format!(
+            "cannot read {}: {error}; -f takes a file, a directory or -",
+            path.display()
+        ))
     };
     if !filename.is_dir() {
-        let text = std::fs::read_to_string(filename).map_err(|error| unreadable(filename, error))?;
+        let text =
+            std::fs::read_to_string(filename).map_err(|error| unreadable(filename, error))?;
         return Ok(vec![(name, text)]);
     }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(filename).map_err(|error| unreadable(filename, error))? {
         let path = entry.map_err(|error| unreadable(filename, error))?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let ending = path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .unwrap_or_default();
         if matches!(ending, "yaml" | "yml" | "json") && path.is_file() {
             files.push(path);
         }
     }
     if files.is_empty() {
-        return Err(Failure(format!("{name}: no .yaml, .yml or .json file in this directory")));
+        return Err(Failure(format!(
+            "{name}: no .yaml, .yml or .json file in this directory"
+        )));
     }
     files.sort();
     let read = |path: PathBuf| {
@@ -111,11 +125,16 @@ impl Pods {
     /// Reads saved pods; other documents are skipped with a note.
     pub(super) fn saved(flags: &PodFlags) -> Result<Self, Failure> {
         let namespace = flags.namespace.as_deref().unwrap_or("default");
-        let mut pods = Self { found: Vec::new(), failed: false };
+        let mut pods = Self {
+            found: Vec::new(),
+            failed: false,
+        };
         for item in Input::read(&flags.filename, namespace)?.items {
             match item {
                 InputItem::Pod(place, subject) => pods.found.push((place, subject)),
-                InputItem::Passed(place, passed) => eprint_line(&format!("note: {place}: {}", passed.note)),
+                InputItem::Passed(place, passed) => {
+                    eprint_line(&format!("note: {place}: {}", passed.note));
+                }
                 InputItem::Broken(message) => {
                     eprint_line(&format!("error: {message}"));
                     pods.failed = true;
@@ -130,7 +149,10 @@ impl Pods {
         let own = client.default_namespace();
         let namespace = (!flags.all_namespaces).then(|| flags.namespace.as_deref().unwrap_or(own));
         let list = cluster::pods::list(client, namespace, flags.selector.as_deref()).await?;
-        let mut pods = Self { found: Vec::new(), failed: false };
+        let mut pods = Self {
+            found: Vec::new(),
+            failed: false,
+        };
         for pod in list {
             for found in workload::read(&pod, own, &Templates::default()) {
                 match found {

@@ -31,7 +31,8 @@ pub(super) struct Offline {
 }
 
 impl Offline {
-    /// Decisions by the `flags`, with look-ups through `client`. `forced` runtimes replace every rule.
+    /// Decisions by the `flags`, with look-ups through `client`. `forced` runtimes replace every
+    /// rule.
     pub(super) fn new(
         flags: &DecisionFlags,
         forced: Option<DefaultRuntimes>,
@@ -45,8 +46,9 @@ impl Offline {
 
     /// Decides on one pod.
     ///
-    /// `creator` is the user who creates it, where a recorded review does not say that. `marked` are the runtimes that the
-    /// pod got when it was created; they stand for what its owner requests where that can be neither read nor looked up.
+    /// `creator` is the user who creates it, where a recorded review does not say that. `marked`
+    /// are the runtimes that the pod got when it was created; they stand for what its owner
+    /// requests where that can be neither read nor looked up.
     pub(super) async fn decide<'c>(
         &self,
         config: &'c Config,
@@ -58,7 +60,10 @@ impl Offline {
         let settings = &self.settings;
         match Pod::read(&text) {
             Ok(pod) => {
-                let reviewed = subject.review.as_ref().map(|review| review.username.as_str());
+                let reviewed = subject
+                    .review
+                    .as_ref()
+                    .map(|review| review.username.as_str());
                 let candidate = Candidate {
                     pod: &pod,
                     namespace: &subject.namespace,
@@ -69,13 +74,19 @@ impl Offline {
                 let progress = decide::decide(candidate, config, settings, &mut budget);
                 cluster::settle(progress, self.lookups.as_ref(), &mut budget, deadline).await
             }
-            Err(_) if !settings.selection.may_be_sandbox(&text) => Decided::ignored(Ignored::NotASandbox),
+            Err(_) if !settings.selection.may_be_sandbox(&text) => {
+                Decided::ignored(Ignored::NotASandbox)
+            }
             Err(error) => Decided::malformed_pod(&subject.origin.name, error),
         }
     }
 
     /// What the manifest that a pod was made of says, else the pod's mark.
-    fn declared<'s>(&self, subject: &'s InputPod, marked: &'s [String]) -> Option<(DecidedBy, &'s [String])> {
+    fn declared<'s>(
+        &self,
+        subject: &'s InputPod,
+        marked: &'s [String],
+    ) -> Option<(DecidedBy, &'s [String])> {
         if let Some(declared) = &subject.declared {
             let by = match declared.kind {
                 KruiseKind::SandboxSet => DecidedBy::SandboxSet,
@@ -86,8 +97,8 @@ impl Offline {
         (!marked.is_empty() && self.lookups.is_none()).then_some((DecidedBy::Sandbox, marked))
     }
 
-    /// The runtimes that a pod `has`, where they stand for what its owner requests: for pods whose labels say it
-    /// themselves, none do.
+    /// The runtimes that a pod `has`, where they stand for what its owner requests: for pods whose
+    /// labels say it themselves, none do.
     pub(super) fn requested(&self, pod: &Value, has: Vec<String>) -> Vec<String> {
         let text = pod.to_string();
         let pod = serde_json::from_str(&text).ok();
@@ -98,10 +109,13 @@ impl Offline {
     }
 }
 
-/// Why a pod is denied, one reason per line; empty when it is not. A decision that could not be made is a failure.
+/// Why a pod is denied, one reason per line; empty when it is not. A decision that could not be
+/// made is a failure.
 pub(super) fn reasons(decided: &Decided<'_>) -> Result<Vec<String>, Failure> {
     match &decided.verdict {
-        Verdict::Denied(denial) if denial.refusal.is_failure() => Err(Failure(denial.refusal.message())),
+        Verdict::Denied(denial) if denial.refusal.is_failure() => {
+            Err(Failure(denial.refusal.message()))
+        }
         Verdict::Denied(denial) => Ok(denial.refusal.lines().collect()),
         Verdict::Ignored(_) | Verdict::Injected(_) => Ok(Vec::new()),
     }

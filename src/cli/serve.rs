@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
+use engine::config::config_map::ConfigMapName;
 
 use super::flags::{ClusterFlags, ConfigFlags, DecisionFlags};
 use super::{FAILED, Failure};
@@ -15,7 +16,6 @@ use crate::serve::{ServeError, ServeOptions, serve};
 use crate::server::{Limits, ServerOptions, Stopped};
 use crate::telemetry::{self, LogFormat};
 use crate::tls::{ClientAuth, Identity};
-use engine::config::config_map::ConfigMapName;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -54,7 +54,12 @@ pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFlags,
     /// Whether to look up the pods' owners; auto means on in a cluster or with a kubeconfig
-    #[arg(long, value_name = "MODE", default_value = "auto", help_heading = "Cluster")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "auto",
+        help_heading = "Cluster"
+    )]
     lookups: LookupMode,
     /// Node to read the region from when --region-id is not set
     #[arg(long, value_name = "NAME", env = "NODE_NAME", help_heading = "Cluster")]
@@ -75,13 +80,15 @@ struct TlsFlags {
     /// Generate a CA and a certificate in memory, for trying things out
     #[arg(long)]
     self_signed: bool,
-    /// Name or address to put into the self-signed certificate (repeatable) [default: localhost, 127.0.0.1, ::1]
+    /// Name or address to put into the self-signed certificate (repeatable) [default: localhost,
+    /// 127.0.0.1, ::1]
     #[arg(long, value_name = "NAME", requires = "self_signed")]
     dns_name: Vec<String>,
     /// File to write the self-signed CA certificate to
     #[arg(long, value_name = "FILE", requires = "self_signed")]
     ca_out: Option<PathBuf>,
-    /// Require client certificates signed by this CA (mTLS with the API server); reloaded when it changes
+    /// Require client certificates signed by this CA (mTLS with the API server); reloaded when it
+    /// changes
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
     /// Require this name in the client certificate (repeatable)
@@ -94,7 +101,9 @@ impl Serve {
         // Outlives everything that logs; a failure is reported after it is flushed.
         let _log = telemetry::init(self.log_format, self.log_level.as_deref())?;
         telemetry::install_panic_hook();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
         let stopped = runtime.block_on(async { serve(self.options()?).await })?;
         Ok(match stopped {
             Stopped::Drained => ExitCode::SUCCESS,
@@ -123,7 +132,12 @@ impl Serve {
         } = self;
         let (identity, clients) = tls.identity()?;
         Ok(ServeOptions {
-            server: ServerOptions { bind, metrics_bind, drain, limits: Limits::default() },
+            server: ServerOptions {
+                bind,
+                metrics_bind,
+                drain,
+                limits: Limits::default(),
+            },
             identity,
             clients,
             configuration: config.chosen(),
@@ -139,8 +153,18 @@ impl Serve {
 
 impl TlsFlags {
     fn identity(self) -> Result<(Identity, Option<ClientAuth>), IdentityError> {
-        let Self { tls_cert_dir, self_signed: _, dns_name, ca_out, client_ca, client_allowed_name } = self;
-        let clients = client_ca.map(|ca| ClientAuth { ca, allowed_names: client_allowed_name });
+        let Self {
+            tls_cert_dir,
+            self_signed: _,
+            dns_name,
+            ca_out,
+            client_ca,
+            client_allowed_name,
+        } = self;
+        let clients = client_ca.map(|ca| ClientAuth {
+            ca,
+            allowed_names: client_allowed_name,
+        });
         let identity = match tls_cert_dir {
             Some(directory) => identity::mounted(directory)?,
             None => identity::self_signed(dns_name, ca_out.as_deref())?,

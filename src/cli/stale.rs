@@ -69,26 +69,42 @@ impl Stale {
     }
 
     async fn find(self) -> Result<ExitCode, Failure> {
-        let Self { output, pods: flags, config, cluster, decisions } = &self;
+        let Self {
+            output,
+            pods: flags,
+            config,
+            cluster,
+            decisions,
+        } = &self;
         let access = cluster.access();
         let config = config.load(&access).await?;
         let (pods, client) = if flags.filename.is_empty() {
-            let client = connect::connect(&access, LookupMode::On, &Surroundings::current()).await?;
+            let client =
+                connect::connect(&access, LookupMode::On, &Surroundings::current()).await?;
             let Some(client) = client else {
-                return Err(Failure("no cluster configured; pass saved pods with -f FILE".to_owned()));
+                return Err(Failure(
+                    "no cluster configured; pass saved pods with -f FILE".to_owned(),
+                ));
             };
             (Pods::of_cluster(flags, &client).await?, Some(client))
         } else {
             (Pods::saved(flags)?, None)
         };
-        let comparison = Comparison { config: &config, offline: Offline::new(decisions, None, client) };
+        let comparison = Comparison {
+            config: &config,
+            offline: Offline::new(decisions, None, client),
+        };
         let (mut looked_at, mut stale) = (0, Vec::new());
         for (place, subject) in &pods.found {
             if subject.origin.kind != "Pod" {
-                eprint_line(&format!("note: {place}: not a running pod; nothing has been injected yet"));
+                eprint_line(&format!(
+                    "note: {place}: not a running pod; nothing has been injected yet"
+                ));
                 continue;
             }
-            let Some(found) = comparison.compare(place, subject).await? else { continue };
+            let Some(found) = comparison.compare(place, subject).await? else {
+                continue;
+            };
             looked_at += 1;
             if !found.runtimes.is_empty() {
                 stale.push(found);

@@ -40,7 +40,11 @@ pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// `text` in a style, where there are colours.
 pub(super) fn styled(text: &str, style: Style, colours: bool) -> String {
-    if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    if colours {
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The style of a line of a difference, by its sign.
@@ -53,7 +57,8 @@ pub(super) fn style_of_change(line: &str) -> Style {
     }
 }
 
-/// One change of a field, indented, in the style of its sign; a field that has another value is yellow.
+/// One change of a field, indented, in the style of its sign; a field that has another value is
+/// yellow.
 pub(super) fn change(change: &str, colours: bool) -> String {
     let change = printable(change);
     let style = match style_of_change(&change) {
@@ -75,15 +80,24 @@ impl Cell {
     }
 
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        Self {
+            text: text.into(),
+            style,
+        }
     }
 }
 
 /// Rows below a header, columns aligned, the last one as long as it likes.
 pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], colours: bool) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count());
-        cells.chain([header.get(column).map_or(0, |text| text.len())]).max().unwrap_or_default()
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.text.chars().count());
+        cells
+            .chain([header.get(column).map_or(0, |text| text.len())])
+            .max()
+            .unwrap_or_default()
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let mut out = String::new();
@@ -91,7 +105,11 @@ pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], colours: bool) -> Strin
     for row in std::iter::once(&header).chain(rows) {
         let mut line = String::new();
         for (column, Cell { text, style }) in row.iter().enumerate() {
-            let padding = if column + 1 == row.len() { 0 } else { widths[column] - text.chars().count() + 2 };
+            let padding = if column + 1 == row.len() {
+                0
+            } else {
+                widths[column] - text.chars().count() + 2
+            };
             line.push_str(&styled(text, *style, colours));
             line.push_str(&" ".repeat(padding));
         }
@@ -116,9 +134,14 @@ mod tests {
 
     #[test]
     fn colours_do_not_move_columns() {
-        let rows =
-            [vec![Cell::styled("error", RED), Cell::plain("b")], vec![Cell::plain("é"), Cell::plain("")]];
+        let rows = [
+            vec![Cell::styled("error", RED), Cell::plain("b")],
+            vec![Cell::plain("é"), Cell::plain("")],
+        ];
         assert_eq!(table(&["A", "B"], &rows, false), "A      B\nerror  b\né\n");
-        assert_eq!(table(&["A", "B"], &rows[..1], true), "A      B\n\x1b[31merror\x1b[0m  b\n");
+        assert_eq!(
+            table(&["A", "B"], &rows[..1], true),
+            "A      B\n\x1b[31merror\x1b[0m  b\n"
+        );
     }
 }

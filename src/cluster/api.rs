@@ -1,12 +1,14 @@
 //! One GET to the API server, and what the response means.
 //!
-//! kube's client does the connection, TLS and credentials. Its typed calls are not used for reading, because they lose
-//! `Retry-After` and the difference between an object and a whole path that does not exist. Nothing is retried here.
+//! kube's client does the connection, TLS and credentials. Its typed calls are not used for
+//! reading, because they lose `Retry-After` and the difference between an object and a whole path
+//! that does not exist. Nothing is retried here.
 
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use engine::text::shown;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, RETRY_AFTER};
@@ -15,8 +17,6 @@ use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
 use tokio::time::timeout;
-
-use engine::text::shown;
 
 /// More than etcd accepts for one object.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
@@ -149,46 +149,77 @@ struct Details {
 
 /// GETs `path`, once; `rule` is what that needs.
 pub(super) async fn get(client: &Client, path: &str, rule: &Rule) -> Result<Bytes, ApiError> {
-    let request = Request::get(path).header(ACCEPT, "application/json").body(Body::empty());
-    let request = request.map_err(|source| ApiError::Path { path: path.to_owned(), source })?;
-    let answer = client.send(request).await.map_err(|error| ApiError::of_client(error, rule))?;
+    let request = Request::get(path)
+        .header(ACCEPT, "application/json")
+        .body(Body::empty());
+    let request = request.map_err(|source| ApiError::Path {
+        path: path.to_owned(),
+        source,
+    })?;
+    let answer = client
+        .send(request)
+        .await
+        .map_err(|error| ApiError::of_client(error, rule))?;
     let code = answer.status();
-    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let retry_after = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+        .collect()
+        .await;
     let body = body.map_err(ApiError::Body)?.to_bytes();
     if code.is_success() {
         return Ok(body);
     }
     let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
     if status.kind != "Status" {
-        status = Status { message: String::from_utf8_lossy(&body).trim().to_owned(), ..Status::default() };
+        status = Status {
+            message: String::from_utf8_lossy(&body).trim().to_owned(),
+            ..Status::default()
+        };
     }
     Err(status.error(code.as_u16(), retry_after, rule))
 }
 
 /// GETs `path`, once, within [`ANSWER_TIMEOUT`].
-pub(super) async fn get_within(client: &Client, path: &str, rule: &Rule) -> Result<Bytes, ApiError> {
+pub(super) async fn get_within(
+    client: &Client,
+    path: &str,
+    rule: &Rule,
+) -> Result<Bytes, ApiError> {
     let answer = timeout(ANSWER_TIMEOUT, get(client, path, rule)).await;
-    answer.unwrap_or(Err(ApiError::Timeout { limit: ANSWER_TIMEOUT }))
+    answer.unwrap_or(Err(ApiError::Timeout {
+        limit: ANSWER_TIMEOUT,
+    }))
 }
 
 impl Status {
     /// What the answer means; `retry_after` is the header, which goes before the body.
     fn error(self, code: u16, retry_after: Option<u64>, rule: &Rule) -> ApiError {
-        let Self { kind: _, reason, message, details } = self;
+        let Self {
+            kind: _,
+            reason,
+            message,
+            details,
+        } = self;
         let details = details.unwrap_or_default();
         match code {
             // A missing object is named in the details. A missing path gets `404 page not found`.
             404 if reason == "NotFound" && !details.name.is_empty() => ApiError::NoObject,
             404 => ApiError::NoPath,
             401 => ApiError::Unauthenticated,
-            403 => ApiError::Refused { rule: rule.clone(), user: user(&message) },
+            403 => ApiError::Refused {
+                rule: rule.clone(),
+                user: user(&message),
+            },
             _ => {
                 let seconds = retry_after.unwrap_or(details.retry_after_seconds);
                 ApiError::Answered {
                     code,
                     message: shorten(&message),
-                    retry_after: Some(Duration::from_secs(seconds)).filter(|after| !after.is_zero()),
+                    retry_after: Some(Duration::from_secs(seconds))
+                        .filter(|after| !after.is_zero()),
                 }
             }
         }
@@ -198,7 +229,9 @@ impl Status {
 impl ApiError {
     /// What an error of kube's client means.
     pub(super) fn of_client(error: kube::Error, rule: &Rule) -> Self {
-        let kube::Error::Api(status) = error else { return Self::Connection(Box::new(error)) };
+        let kube::Error::Api(status) = error else {
+            return Self::Connection(Box::new(error));
+        };
         let details = status.details.as_ref().map(|details| Details {
             name: details.name.clone(),
             retry_after_seconds: details.retry_after_seconds.into(),
@@ -238,7 +271,12 @@ impl ApiError {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verbs, resource, group, namespace } = self;
+        let Self {
+            verbs,
+            resource,
+            group,
+            namespace,
+        } = self;
         write!(f, "grant {verbs} on {resource}")?;
         if !group.is_empty() {
             write!(f, ".{group}")?;
@@ -250,8 +288,8 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The user that a refusal names: `… is forbidden: User "system:serviceaccount:a:b" cannot get …`. A `Status` has no
-/// field for it.
+/// The user that a refusal names: `… is forbidden: User "system:serviceaccount:a:b" cannot get …`.
+/// A `Status` has no field for it.
 fn user(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("User \"")?;
     let (user, _) = rest.split_once('"')?;
@@ -259,7 +297,10 @@ fn user(message: &str) -> Option<String> {
 }
 
 fn shorten(message: &str) -> String {
-    shown(message.lines().next().unwrap_or_default().trim(), MAX_MESSAGE_BYTES)
+    shown(
+        message.lines().next().unwrap_or_default().trim(),
+        MAX_MESSAGE_BYTES,
+    )
 }
 
 fn json_path<E>(error: &serde_path_to_error::Error<E>) -> String {
@@ -311,11 +352,19 @@ mod tests {
 
     #[test]
     fn an_answer_is_transient_by_its_code() {
-        let rule = Rule { verbs: "get", resource: "nodes", group: "", namespace: None };
+        let rule = Rule {
+            verbs: "get",
+            resource: "nodes",
+            group: "",
+            namespace: None,
+        };
         let error = |code, after| Status::default().error(code, after, &rule);
         assert!(error(429, None).is_transient() && error(503, None).is_transient());
         assert!(!error(400, None).is_transient() && !error(404, None).is_transient());
-        assert_eq!(error(503, Some(2)).retry_after(), Some(Duration::from_secs(2)));
+        assert_eq!(
+            error(503, Some(2)).retry_after(),
+            Some(Duration::from_secs(2))
+        );
         assert_eq!(error(503, None).to_string(), "the API server answered 503");
     }
 }

@@ -1,4 +1,5 @@
-//! Pauses between attempts: doubling up to a bound, and jittered, so that replicas do not ask in step.
+//! Pauses between attempts: doubling up to a bound, and jittered, so that replicas do not ask in
+//! step.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -21,7 +22,11 @@ impl Default for Backoff {
 
 impl Backoff {
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, next: first, longest }
+        Self {
+            first,
+            next: first,
+            longest,
+        }
     }
 
     /// How long to pause now: at least half and at most all of the current step.
@@ -37,7 +42,8 @@ impl Backoff {
     }
 }
 
-/// A number from 0 to 1 that need not be hard to guess: each hasher of the standard library has keys of its own.
+/// A number from 0 to 1 that need not be hard to guess: each hasher of the standard library has
+/// keys of its own.
 fn jitter() -> f64 {
     let bits = RandomState::new().hash_one(()) >> 32;
     u32::try_from(bits).map_or(0.0, |bits| f64::from(bits) / f64::from(u32::MAX))
@@ -52,7 +58,9 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(400));
         for bound in [100, 200, 400, 400] {
             let pause = backoff.pause();
-            assert!(pause >= Duration::from_millis(bound / 2) && pause <= Duration::from_millis(bound));
+            assert!(
+                pause >= Duration::from_millis(bound / 2) && pause <= Duration::from_millis(bound)
+            );
         }
         backoff.reset();
         assert!(backoff.pause() <= Duration::from_millis(100));

@@ -1,8 +1,9 @@
 //! Whether there is a cluster, which one, and the client for it.
 //!
-//! Like kubectl: `--kubeconfig` and `--context` go first, then `KUBECONFIG`, then the pod's own service account. `~/.kube/config` is
-//! only read if a flag requests a cluster (`--lookups on`, `--context`, a source in the cluster): with
-//! `--lookups auto` a file that happens to exist must not send an offline run to a cluster.
+//! Like kubectl: `--kubeconfig` and `--context` go first, then `KUBECONFIG`, then the pod's own
+//! service account. `~/.kube/config` is only read if a flag requests a cluster (`--lookups on`,
+//! `--context`, a source in the cluster): with `--lookups auto` a file that happens to exist must
+//! not send an offline run to a cluster.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,8 +15,8 @@ use kube::{Client, Config};
 
 use super::api::chain;
 
-/// How long a connection may take to be established. An API server answers within milliseconds; what takes longer is an
-/// address that leads nowhere, and the next attempt may get another.
+/// How long a connection may take to be established. An API server answers within milliseconds;
+/// what takes longer is an address that leads nowhere, and the next attempt may get another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `--lookups`: whether owners are looked up.
@@ -31,7 +32,7 @@ pub enum LookupMode {
 }
 
 /// The flags that say which cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
     /// `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
@@ -40,7 +41,7 @@ pub struct Access {
 }
 
 /// What the process's surroundings say about a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Surroundings {
     /// `KUBECONFIG`, a list of files.
     pub kubeconfig: Option<OsString>,
@@ -93,7 +94,8 @@ impl Surroundings {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             kubeconfig: set("KUBECONFIG"),
-            in_cluster: set("KUBERNETES_SERVICE_HOST").is_some() && set("KUBERNETES_SERVICE_PORT").is_some(),
+            in_cluster: set("KUBERNETES_SERVICE_HOST").is_some()
+                && set("KUBERNETES_SERVICE_PORT").is_some(),
             home: std::env::home_dir(),
         }
     }
@@ -102,7 +104,8 @@ impl Surroundings {
 /// The client for look-ups by `mode`; `None` where they are off.
 ///
 /// # Errors
-/// When a cluster is named or needed and no way to it is configured. Does not try whether it answers.
+/// When a cluster is named or needed and no way to it is configured. Does not try whether it
+/// answers.
 pub async fn connect(
     access: &Access,
     mode: LookupMode,
@@ -130,16 +133,31 @@ impl Access {
 
     /// The cluster that flags, variables or the pod name.
     fn named(&self, surroundings: &Surroundings) -> Option<Origin> {
-        let Self { kubeconfig, context } = self;
-        let Surroundings { kubeconfig: variable, in_cluster, home: _ } = surroundings;
+        let Self {
+            kubeconfig,
+            context,
+        } = self;
+        let Surroundings {
+            kubeconfig: variable,
+            in_cluster,
+            home: _,
+        } = surroundings;
         if let Some(path) = kubeconfig {
-            return Some(Origin::Files(format!("--kubeconfig {}", path.display()), vec![path.clone()]));
+            return Some(Origin::Files(
+                format!("--kubeconfig {}", path.display()),
+                vec![path.clone()],
+            ));
         }
         if let Some(list) = variable {
             // Like kubectl, which skips listed files that do not exist.
-            let files: Vec<PathBuf> = std::env::split_paths(list).filter(|path| path.exists()).collect();
+            let files: Vec<PathBuf> = std::env::split_paths(list)
+                .filter(|path| path.exists())
+                .collect();
             if !files.is_empty() {
-                return Some(Origin::Files(format!("KUBECONFIG={}", list.display()), files));
+                return Some(Origin::Files(
+                    format!("KUBECONFIG={}", list.display()),
+                    files,
+                ));
             }
         }
         if context.is_some() {
@@ -164,14 +182,19 @@ impl Access {
             Origin::ServiceAccount => Config::incluster().map_err(ConnectError::ServiceAccount)?,
             Origin::Files(origin, files) => {
                 let read = self.read(&files).await;
-                read.map_err(|source| ConnectError::Kubeconfig { origin, source: Box::new(source) })?
+                read.map_err(|source| ConnectError::Kubeconfig {
+                    origin,
+                    source: Box::new(source),
+                })?
             }
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // kube's own retries know nothing of the review's deadline.
         config.default_retry = false;
         let agent = concat!("sandbox-injector/", env!("CARGO_PKG_VERSION"));
-        config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
+        config
+            .headers
+            .push((USER_AGENT, HeaderValue::from_static(agent)));
         Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))
     }
 
@@ -180,7 +203,10 @@ impl Access {
         for file in files {
             merged = merged.merge(Kubeconfig::read_from(file)?)?;
         }
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
         Config::from_custom_kubeconfig(merged, &options).await
     }
 }
@@ -213,21 +239,36 @@ mod tests {
 
     #[test]
     fn flags_go_before_variables_and_those_before_the_pod() {
-        let flag = Access { kubeconfig: Some("/a".into()), context: None };
+        let flag = Access {
+            kubeconfig: Some("/a".into()),
+            context: None,
+        };
         let files = |origin: Option<Origin>| match origin {
             Some(Origin::Files(_, files)) => files,
             other => panic!("{other:?}"),
         };
-        assert_eq!(files(flag.named(&surroundings(Some("/tmp"), true))), [PathBuf::from("/a")]);
+        assert_eq!(
+            files(flag.named(&surroundings(Some("/tmp"), true))),
+            [PathBuf::from("/a")]
+        );
         let none = Access::default();
         assert_eq!(
             files(none.named(&surroundings(Some("/dev/null:/nowhere/config:/tmp"), true))),
             ["/dev/null", "/tmp"].map(PathBuf::from)
         );
-        assert_eq!(none.named(&surroundings(Some("/nowhere/config"), false)), None);
-        assert_eq!(none.named(&surroundings(None, true)), Some(Origin::ServiceAccount));
+        assert_eq!(
+            none.named(&surroundings(Some("/nowhere/config"), false)),
+            None
+        );
+        assert_eq!(
+            none.named(&surroundings(None, true)),
+            Some(Origin::ServiceAccount)
+        );
         assert_eq!(none.named(&surroundings(None, false)), None);
-        let context = Access { kubeconfig: None, context: Some("c".to_owned()) };
+        let context = Access {
+            kubeconfig: None,
+            context: Some("c".to_owned()),
+        };
         assert_eq!(
             files(context.named(&surroundings(None, true))),
             [PathBuf::from("/nowhere/at/all/.kube/config")]
@@ -239,12 +280,34 @@ mod tests {
         let nowhere = surroundings(None, false);
         let connected = connect(&Access::default(), LookupMode::Auto, &nowhere).await;
         assert!(connected.unwrap().is_none());
-        let error = connect(&Access::default(), LookupMode::On, &nowhere).await.err().unwrap().to_string();
-        assert!(error.contains("--kubeconfig FILE") && error.contains("--lookups off"), "{error}");
-        let access = Access { kubeconfig: Some("/nowhere/config".into()), context: None };
-        let error = connect(&access, LookupMode::Auto, &nowhere).await.err().unwrap().to_string();
-        assert!(error.starts_with("--kubeconfig /nowhere/config: failed to read kubeconfig"), "{error}");
-        assert!(connect(&access, LookupMode::Off, &nowhere).await.unwrap().is_none());
+        let error = connect(&Access::default(), LookupMode::On, &nowhere)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("--kubeconfig FILE") && error.contains("--lookups off"),
+            "{error}"
+        );
+        let access = Access {
+            kubeconfig: Some("/nowhere/config".into()),
+            context: None,
+        };
+        let error = connect(&access, LookupMode::Auto, &nowhere)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.starts_with("--kubeconfig /nowhere/config: failed to read kubeconfig"),
+            "{error}"
+        );
+        assert!(
+            connect(&access, LookupMode::Off, &nowhere)
+                .await
+                .unwrap()
+                .is_none()
+        );
 
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config");
@@ -254,10 +317,28 @@ mod tests {
              contexts:\n- name: a\n  context: {cluster: k, user: u}\nusers:\n- name: u\n  user: {}\n",
         )
         .unwrap();
-        let access = Access { kubeconfig: Some(path.clone()), context: None };
-        assert!(connect(&access, LookupMode::Auto, &nowhere).await.unwrap().is_some());
-        let access = Access { kubeconfig: Some(path), context: Some("b".to_owned()) };
-        let error = connect(&access, LookupMode::On, &nowhere).await.err().unwrap().to_string();
-        assert!(error.contains("failed to load current context: b"), "{error}");
+        let access = Access {
+            kubeconfig: Some(path.clone()),
+            context: None,
+        };
+        assert!(
+            connect(&access, LookupMode::Auto, &nowhere)
+                .await
+                .unwrap()
+                .is_some()
+        );
+        let access = Access {
+            kubeconfig: Some(path),
+            context: Some("b".to_owned()),
+        };
+        let error = connect(&access, LookupMode::On, &nowhere)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("failed to load current context: b"),
+            "{error}"
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! The OpenKruise kinds, as far as they are read: which object it is, and the names in its `spec.runtimes`.
+//! The OpenKruise kinds, as far as they are read: which object it is, and the names in its
+//! `spec.runtimes`.
 //!
-//! Everything else in the object is skipped while parsing, so a new field or version changes nothing here.
+//! Everything else in the object is skipped while parsing, so a new field or version changes
+//! nothing here.
 
+use engine::systems::kruise::{GROUP, KruiseKind};
 use serde::Deserialize;
 
 use super::api::MalformedAnswer;
-use engine::systems::kruise::{GROUP, KruiseKind};
 
 /// Which object an answer contains.
 #[derive(Debug, Deserialize)]
@@ -56,7 +58,9 @@ pub(super) fn declared(
     }
     let Body { spec } = read(json)?;
     let runtimes = spec.unwrap_or_default().runtimes.unwrap_or_default();
-    Ok(Some(runtimes.into_iter().map(|runtime| runtime.name).collect()))
+    Ok(Some(
+        runtimes.into_iter().map(|runtime| runtime.name).collect(),
+    ))
 }
 
 fn read<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, MalformedAnswer> {
@@ -66,9 +70,10 @@ fn read<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, MalformedAnswer> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn sandbox(spec: &Value) -> Vec<u8> {
         json!({"apiVersion": "agents.kruise.io/v1beta7", "kind": "Sandbox", "spec": spec,
@@ -83,9 +88,14 @@ mod tests {
     #[case::no_spec(json!(null), &[])]
     #[case::some(json!({"template": {}, "runtimes": [{"name": "csi", "config": {"x": [1]}}, {"name": "x"}]}), &["csi", "x"])]
     fn runtimes_are_read_by_name(#[case] spec: Value, #[case] expected: &[&str]) {
-        let names = declared(KruiseKind::Sandbox, "a", Some("1"), &sandbox(&spec)).unwrap().unwrap();
+        let names = declared(KruiseKind::Sandbox, "a", Some("1"), &sandbox(&spec))
+            .unwrap()
+            .unwrap();
         assert_eq!(names, expected);
-        assert_eq!(declared(KruiseKind::Sandbox, "a", Some("2"), &sandbox(&spec)).unwrap(), None);
+        assert_eq!(
+            declared(KruiseKind::Sandbox, "a", Some("2"), &sandbox(&spec)).unwrap(),
+            None
+        );
     }
 
     #[rstest]
@@ -94,7 +104,9 @@ mod tests {
     #[case::no_object(json!({"runtimes": ["csi"]}), "$.spec.runtimes[0]: ")]
     #[case::no_text(json!({"runtimes": [{"name": 1}]}), "$.spec.runtimes[0]")]
     fn a_malformed_answer_is_reported_with_its_path(#[case] spec: Value, #[case] expected: &str) {
-        let error = declared(KruiseKind::Sandbox, "a", None, &sandbox(&spec)).unwrap_err().to_string();
+        let error = declared(KruiseKind::Sandbox, "a", None, &sandbox(&spec))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(expected), "{error}");
     }
 

@@ -1,17 +1,22 @@
 //! The pods of a cluster, read once for a report.
 
+use engine::kube::names::is_dns_label;
 use kube::Client;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::api::{self, ApiError, MalformedAnswer, Rule};
-use engine::kube::names::is_dns_label;
 
-/// Pods per answer: with what a cluster writes into a pod, that stays well below what is read at once.
+/// Pods per answer: with what a cluster writes into a pod, that stays well below what is read at
+/// once.
 const PAGE_SIZE: usize = 100;
 
 /// What is encoded in a value of a query: everything but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Why pods cannot be listed.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +39,22 @@ pub async fn list(
     selector: Option<&str>,
 ) -> Result<Vec<Value>, PodsError> {
     let collection = match namespace {
-        Some(namespace) if is_dns_label(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
+        Some(namespace) if is_dns_label(namespace) => {
+            format!("/api/v1/namespaces/{namespace}/pods")
+        }
         Some(namespace) => return Err(PodsError::Namespace(namespace.to_owned())),
         None => "/api/v1/pods".to_owned(),
     };
-    let selector = selector.map(|text| format!("&labelSelector={}", encode(text))).unwrap_or_default();
+    let selector = selector
+        .map(|text| format!("&labelSelector={}", encode(text)))
+        .unwrap_or_default();
     let namespace = namespace.map(str::to_owned);
-    let rule = Rule { verbs: "list", resource: "pods", group: "", namespace };
+    let rule = Rule {
+        verbs: "list",
+        resource: "pods",
+        group: "",
+        namespace,
+    };
     let mut pods = Vec::new();
     let mut next = String::new();
     loop {
@@ -48,7 +62,11 @@ pub async fn list(
         let json = api::get(client, &path, &rule).await?;
         let mut list: Value = serde_json::from_slice(&json)
             .map_err(|error| ApiError::Malformed(MalformedAnswer::Json(error)))?;
-        for mut pod in list["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
+        for mut pod in list["items"]
+            .as_array_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+        {
             // The items of a list have no type of their own.
             pod["apiVersion"] = "v1".into();
             pod["kind"] = "Pod".into();
@@ -72,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_selector_stays_one_value() {
-        assert_eq!(encode("a/b in (c, d)&x=é"), "a%2Fb%20in%20%28c%2C%20d%29%26x%3D%C3%A9");
+        assert_eq!(
+            encode("a/b in (c, d)&x=é"),
+            "a%2Fb%20in%20%28c%2C%20d%29%26x%3D%C3%A9"
+        );
         assert_eq!(encode("a-b.c_d~e"), "a-b.c_d~e");
     }
 }

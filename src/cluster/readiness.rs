@@ -1,8 +1,9 @@
 //! Readiness of look-ups: the API server has answered once.
 //!
-//! A replica that cannot reach the API server at all (a wrong network policy, a wrong address) must not get reviews. One
-//! that could and then cannot stays ready: the same outage hits every replica at once, and to take all of them out of
-//! service would turn "denied, retry in a second" into "no endpoints" for pods that need no look-up at all.
+//! A replica that cannot reach the API server at all (a wrong network policy, a wrong address) must
+//! not get reviews. One that could and then cannot stays ready: the same outage hits every replica
+//! at once, and to take all of them out of service would turn "denied, retry in a second" into "no
+//! endpoints" for pods that need no look-up at all.
 
 use kube::Client;
 use serde::Deserialize;
@@ -34,7 +35,10 @@ pub async fn await_api_server(client: Client, gate: Gate) {
             Err(error) => {
                 let why = error.to_string();
                 if last_warning.replace(&why) {
-                    tracing::warn!(why, "the API server cannot be reached; not ready until it can");
+                    tracing::warn!(
+                        why,
+                        "the API server cannot be reached; not ready until it can"
+                    );
                 }
                 gate.not_ready(why);
             }
@@ -44,11 +48,19 @@ pub async fn await_api_server(client: Client, gate: Gate) {
 }
 
 async fn version(client: &Client) -> Result<String, ApiError> {
-    let rule = Rule { verbs: "get", resource: "/version", group: "", namespace: None };
+    let rule = Rule {
+        verbs: "get",
+        resource: "/version",
+        group: "",
+        namespace: None,
+    };
     match api::get_within(client, "/version", &rule).await {
         Ok(json) => match serde_json::from_slice(&json) {
             Ok(VersionInfo { git_version }) => Ok(git_version),
-            Err(error) => Err(ApiError::NotAnApiServer { path: "/version".to_owned(), source: error.into() }),
+            Err(error) => Err(ApiError::NotAnApiServer {
+                path: "/version".to_owned(),
+                source: error.into(),
+            }),
         },
         // A caller that is known and may not see the version has reached the API server.
         Err(ApiError::Refused { .. } | ApiError::NoObject) => Ok("unknown".to_owned()),

@@ -1,12 +1,12 @@
 //! The region, from the label of the node that the process runs on.
 
+use engine::config::region::{InvalidRegion, Region};
+use engine::kube::names::is_dns_subdomain;
 use kube::Client;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{self, ApiError, MalformedAnswer, Rule};
-use engine::config::region::{InvalidRegion, Region};
-use engine::kube::names::is_dns_subdomain;
 
 /// The label with a node's region.
 pub const LABEL: &str = "topology.kubernetes.io/region";
@@ -15,7 +15,9 @@ pub const LABEL: &str = "topology.kubernetes.io/region";
 #[derive(Debug, thiserror::Error)]
 pub enum RegionError {
     /// No node can have this name, and it would change the path of the request.
-    #[error("NODE_NAME {0:?} is not a valid node name; set it from spec.nodeName, or set --region-id")]
+    #[error(
+        "NODE_NAME {0:?} is not a valid node name; set it from spec.nodeName, or set --region-id"
+    )]
     NodeName(String),
     /// The API server gives no answer about it.
     #[error("cannot read node {node}: {source}; alternatively set --region-id")]
@@ -49,16 +51,27 @@ pub async fn read(client: &Client, node: &str) -> Result<Region, RegionError> {
     if !is_dns_subdomain(node) {
         return Err(RegionError::NodeName(node.to_owned()));
     }
-    let rule = Rule { verbs: "get", resource: "nodes", group: "", namespace: None };
+    let rule = Rule {
+        verbs: "get",
+        resource: "nodes",
+        group: "",
+        namespace: None,
+    };
     let json = api::get_within(client, &format!("/api/v1/nodes/{node}"), &rule).await;
     let node_object: Node = json
         .and_then(|json| Ok(serde_json::from_slice(&json).map_err(MalformedAnswer::Json)?))
-        .map_err(|source| RegionError::Unreadable { node: node.to_owned(), source })?;
+        .map_err(|source| RegionError::Unreadable {
+            node: node.to_owned(),
+            source,
+        })?;
     match &node_object.metadata.labels[LABEL] {
-        Value::String(region) => {
-            region.parse().map_err(|source| RegionError::InvalidLabel { node: node.to_owned(), source })
-        }
-        _ => Err(RegionError::NoLabel { node: node.to_owned() }),
+        Value::String(region) => region.parse().map_err(|source| RegionError::InvalidLabel {
+            node: node.to_owned(),
+            source,
+        }),
+        _ => Err(RegionError::NoLabel {
+            node: node.to_owned(),
+        }),
     }
 }
 

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::Lookups;
 
-/// Asks what `progress` asks, until the engine decides. Each answer comes before `deadline`, if only as an error.
+/// Asks what `progress` asks, until the engine decides. Each answer comes before `deadline`, if
+/// only as an error.
 ///
 /// Without look-ups nothing is there: the engine asks nothing where they are off.
 pub async fn settle<'c>(

@@ -16,7 +16,7 @@ pub(super) trait Label: Copy + Send + Sync + 'static {
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident: $label:literal { $($(#[$member_doc:meta])* $member:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$member_doc])* $member),+ }
 
         impl $name {

@@ -1,12 +1,14 @@
-//! What keeps the store fresh: a directory, a ConfigMap and the node's region, each followed by one task.
+//! What keeps the store fresh: a directory, a ConfigMap and the node's region, each followed by one
+//! task.
 //!
-//! What is read is offered to the store, which keeps the last good configuration. An API server that cannot be reached
-//! is not an offer once there is a configuration: nothing was rejected.
+//! What is read is offered to the store, which keeps the last good configuration. An API server
+//! that cannot be reached is not an offer once there is a configuration: nothing was rejected.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::config::config_map::{ConfigMapName, Entries};
 use kube::Client;
 use tokio::time::{Instant, sleep};
 
@@ -18,7 +20,6 @@ use crate::readiness::Gate;
 use crate::source::Source;
 use crate::telemetry::LastWarning;
 use crate::watch;
-use engine::config::config_map::{ConfigMapName, Entries};
 
 /// The first pause between two watches of the ConfigMap.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
@@ -29,8 +30,8 @@ const MAX_PAUSE: Duration = Duration::from_millis(400);
 /// A watch that lasted this long went well.
 const GOOD_WATCH: Duration = Duration::from_secs(2);
 
-/// Offers what the directory contains to `store`: once before this returns, then after every change for as long as the
-/// returned future is polled. It never ends.
+/// Offers what the directory contains to `store`: once before this returns, then after every change
+/// for as long as the returned future is polled. It never ends.
 pub fn follow_directory(directory: PathBuf, store: Arc<Store>) -> impl Future<Output = ()> + Send {
     // Before the first read, so that no change falls in between.
     let mut watch = watch::directory(&directory);
@@ -57,7 +58,10 @@ pub async fn follow_config_map(client: Client, name: ConfigMapName, store: Arc<S
             } else {
                 let why = error.to_string();
                 if last_warning.replace(&why) {
-                    tracing::warn!(why, "cannot watch the ConfigMap; the current configuration stays in use");
+                    tracing::warn!(
+                        why,
+                        "cannot watch the ConfigMap; the current configuration stays in use"
+                    );
                 }
             }
         }
@@ -78,7 +82,9 @@ async fn list_and_watch(
     let Listed { entries, version } = config_map::list(client, name).await?;
     offer(store, move || Ok(entries?)).await;
     // Expired before it began: the next round starts from a fresh list.
-    let Some(mut edits) = config_map::watch(client, name, &version).await? else { return Ok(()) };
+    let Some(mut edits) = config_map::watch(client, name, &version).await? else {
+        return Ok(());
+    };
     if last_warning.clear() {
         tracing::info!(config_map = %name, "watching the ConfigMap again");
     }
@@ -89,18 +95,25 @@ async fn list_and_watch(
 }
 
 /// Reading and compiling a configuration stay off the threads that answer requests.
-async fn offer(store: &Arc<Store>, read: impl FnOnce() -> Result<Entries, ReadError> + Send + 'static) {
+async fn offer(
+    store: &Arc<Store>,
+    read: impl FnOnce() -> Result<Entries, ReadError> + Send + 'static,
+) {
     let store = Arc::clone(store);
-    if tokio::task::spawn_blocking(move || store.offer(read())).await.is_err() {
+    if tokio::task::spawn_blocking(move || store.offer(read()))
+        .await
+        .is_err()
+    {
         tracing::error!("a configuration reload panicked; the current configuration stays in use");
     }
 }
 
-/// Reads the region of `node` (`NODE_NAME`) until it is known, and gives it to `store`. From the call on, and not only once
-/// polled, a configuration that needs the region waits for it. `gate` is not ready while one waits.
+/// Reads the region of `node` (`NODE_NAME`) until it is known, and gives it to `store`. From the
+/// call on, and not only once polled, a configuration that needs the region waits for it. `gate` is
+/// not ready while one waits.
 ///
-/// A node has its region from the moment the cloud's controller labels it, which may be later than our start; then it
-/// never changes, so it is read until it is known and never again.
+/// A node has its region from the moment the cloud's controller labels it, which may be later than
+/// our start; then it never changes, so it is read until it is known and never again.
 pub fn follow_region(
     client: Client,
     node: String,
@@ -124,7 +137,8 @@ pub fn follow_region(
                     if last_warning.replace(&why) {
                         tracing::warn!(why, "cannot read the region from the node; retrying");
                     }
-                    // A configuration that is in use does not become worse by an edit that has to wait.
+                    // A configuration that is in use does not become worse by an edit that has to
+                    // wait.
                     if store.waits_for_region() && store.current().is_none() {
                         gate.not_ready(why);
                     } else {

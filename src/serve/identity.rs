@@ -40,7 +40,8 @@ pub enum IdentityError {
     },
 }
 
-/// The Secret mounted at `directory`, which must be there: one that is not mounted at all does not come by itself.
+/// The Secret mounted at `directory`, which must be there: one that is not mounted at all does not
+/// come by itself.
 ///
 /// # Errors
 /// When a file of it is missing.
@@ -54,12 +55,15 @@ pub fn mounted(directory: PathBuf) -> Result<Identity, IdentityError> {
     Ok(Identity::Directory(directory))
 }
 
-/// A certificate for `names`, or for this machine when there are none, under a CA made for it. The CA's certificate is
-/// written to `ca_out`.
+/// A certificate for `names`, or for this machine when there are none, under a CA made for it. The
+/// CA's certificate is written to `ca_out`.
 ///
 /// # Errors
 /// When a name is invalid or the file cannot be written.
-pub fn self_signed(mut names: Vec<String>, ca_out: Option<&Path>) -> Result<Identity, IdentityError> {
+pub fn self_signed(
+    mut names: Vec<String>,
+    ca_out: Option<&Path>,
+) -> Result<Identity, IdentityError> {
     if names.is_empty() {
         names = LOCAL_NAMES.map(str::to_owned).into();
     }
@@ -67,8 +71,13 @@ pub fn self_signed(mut names: Vec<String>, ca_out: Option<&Path>) -> Result<Iden
     let ca = certs::ca("sandbox-injector self-signed", validity)?;
     let serving = certs::serving(&ca, &names, validity)?.pair;
     if let Some(file) = ca_out {
-        std::fs::write(file, &ca.certificate)
-            .map_err(|source| IdentityError::CaOut { file: file.to_owned(), source })?;
+        std::fs::write(file, &ca.certificate).map_err(|source| IdentityError::CaOut {
+            file: file.to_owned(),
+            source,
+        })?;
     }
-    Ok(Identity::Memory { certificate: serving.certificate, key: serving.key })
+    Ok(Identity::Memory {
+        certificate: serving.certificate,
+        key: serving.key,
+    })
 }

@@ -1,21 +1,22 @@
 //! The configuration in use, and how a new one takes its place.
 //!
-//! [`super::follow`] reads a source (a directory, the cluster) and offers what it read. A new configuration is loaded whole and
-//! then swapped in with one atomic store; one with an error changes nothing, is logged once and counted once. Readers
-//! take the current one without a lock and keep it for as long as they decide on one pod.
+//! [`super::follow`] reads a source (a directory, the cluster) and offers what it read. A new
+//! configuration is loaded whole and then swapped in with one atomic store; one with an error
+//! changes nothing, is logged once and counted once. Readers take the current one without a lock
+//! and keep it for as long as they decide on one pod.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use engine::config::config_map::Entries;
+use engine::config::finding::{Finding, Severity};
+use engine::config::region::Region;
+use engine::config::{Config, Rejected, Runtime};
 
 use crate::cluster::config_map::ConfigMapError;
 use crate::metrics::{Metrics, RuntimeMetrics};
 use crate::readiness::Gate;
 use crate::source::SourceError;
-use engine::config::config_map::Entries;
-use engine::config::finding::{Finding, Severity};
-use engine::config::region::Region;
-use engine::config::{Config, Rejected, Runtime};
 
 /// A configuration in use.
 #[derive(Debug)]
@@ -75,7 +76,11 @@ pub enum Taken {
 impl Active {
     /// The counters of a runtime of this configuration.
     pub fn counters(&self, runtime: &Runtime) -> Option<&RuntimeMetrics> {
-        let position = self.config.runtimes().iter().position(|other| other.name == runtime.name)?;
+        let position = self
+            .config
+            .runtimes()
+            .iter()
+            .position(|other| other.name == runtime.name)?;
         self.counters.get(position)
     }
 }
@@ -86,7 +91,10 @@ impl Store {
         gate.not_ready("not read yet");
         Self {
             current: ArcSwapOption::empty(),
-            offered: Mutex::new(Offered { region, ..Offered::default() }),
+            offered: Mutex::new(Offered {
+                region,
+                ..Offered::default()
+            }),
             metrics,
             gate,
         }
@@ -97,15 +105,16 @@ impl Store {
         self.current.load_full()
     }
 
-    /// The region that a new configuration would be loaded with; something in its place while it is still to come.
+    /// The region that a new configuration would be loaded with; something in its place while it is
+    /// still to come.
     pub fn region(&self) -> Option<Region> {
         let offered = self.lock();
         let stand_in = || offered.awaiting_region.then(Region::stand_in);
         offered.region.clone().or_else(stand_in)
     }
 
-    /// The region will come by [`Store::set_region`]. Until then a configuration that lacks nothing but the region
-    /// waits for it and is not an error. To be called before the first offer.
+    /// The region will come by [`Store::set_region`]. Until then a configuration that lacks nothing
+    /// but the region waits for it and is not an error. To be called before the first offer.
     pub fn await_region(&self) {
         let mut offered = self.lock();
         offered.awaiting_region = offered.region.is_none();
@@ -175,7 +184,10 @@ impl Store {
             }
             Err(rejected) => rejected,
         };
-        let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors = rejected
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error);
         let errors = errors.inspect(|finding| log(finding)).count();
         let consequence = self.reject(&rejected.to_string());
         tracing::error!(errors, "configuration rejected; {consequence}");
@@ -190,10 +202,18 @@ impl Store {
             .map(|runtime| format!("{}={}", runtime.name, runtime.revision()))
             .collect();
         tracing::info!(runtimes = revisions.join(","), "configuration in use");
-        let digests = config.runtimes().iter().map(|runtime| (runtime.name.clone(), runtime.digest.clone()));
+        let digests = config
+            .runtimes()
+            .iter()
+            .map(|runtime| (runtime.name.clone(), runtime.digest.clone()));
         self.metrics.config_loaded(digests);
-        let counters = config.runtimes().iter().map(|runtime| self.metrics.runtime(&runtime.name)).collect();
-        self.current.store(Some(Arc::new(Active { config, counters })));
+        let counters = config
+            .runtimes()
+            .iter()
+            .map(|runtime| self.metrics.runtime(&runtime.name))
+            .collect();
+        self.current
+            .store(Some(Arc::new(Active { config, counters })));
         self.gate.ready();
     }
 
@@ -209,7 +229,13 @@ impl Store {
 }
 
 fn log(finding: &Finding) {
-    let Finding { code, severity, runtime, path: _, message } = finding;
+    let Finding {
+        code,
+        severity,
+        runtime,
+        path: _,
+        message,
+    } = finding;
     let path = finding.place();
     match severity {
         Severity::Error => tracing::error!(%code, runtime, path, "{message}"),
@@ -219,9 +245,10 @@ fn log(finding: &Finding) {
 
 #[cfg(test)]
 mod tests {
+    use engine::config::config_map::ConfigMapName;
+
     use super::*;
     use crate::readiness::Readiness;
-    use engine::config::config_map::ConfigMapName;
 
     fn entries(text: &str) -> Result<Entries, ReadError> {
         Ok([("a", text)].into())
@@ -231,8 +258,14 @@ mod tests {
     fn a_bad_configuration_changes_nothing_and_is_counted_once() {
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let store = Store::new(None, Arc::clone(&metrics), readiness.gate("configuration"));
-        assert!(matches!(store.offer(entries(r#"{"volume": 1}"#)), Taken::Rejected(_)));
-        assert_eq!(readiness.check().unwrap_err(), "configuration: a: $.volume: must be a list\n");
+        assert!(matches!(
+            store.offer(entries(r#"{"volume": 1}"#)),
+            Taken::Rejected(_)
+        ));
+        assert_eq!(
+            readiness.check().unwrap_err(),
+            "configuration: a: $.volume: must be a list\n"
+        );
         assert!(store.current().is_none());
         assert_eq!(store.offer(entries(r#"{"volume": []}"#)), Taken::Loaded);
         assert_eq!(readiness.check(), Ok(()));
@@ -244,20 +277,33 @@ mod tests {
         assert_eq!(store.current().unwrap().config.runtimes()[0].digest, good);
         assert_eq!(readiness.check(), Ok(()));
         let text = metrics.text();
-        assert!(text.contains("config_reloads_total{result=\"failure\"} 3"), "{text}");
-        assert!(text.contains("config_reloads_total{result=\"success\"} 1"), "{text}");
+        assert!(
+            text.contains("config_reloads_total{result=\"failure\"} 3"),
+            "{text}"
+        );
+        assert!(
+            text.contains("config_reloads_total{result=\"success\"} 1"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_late_region_is_substituted() {
         let readiness = Readiness::new();
-        let store = Store::new(None, Arc::new(Metrics::new()), readiness.gate("configuration"));
+        let store = Store::new(
+            None,
+            Arc::new(Metrics::new()),
+            readiness.gate("configuration"),
+        );
         assert!(matches!(
             store.offer(entries(r#"{"labels": {"region": "<region-id>"}}"#)),
             Taken::Rejected(_)
         ));
         store.set_region("cn-hangzhou".parse().unwrap());
-        assert_eq!(store.current().unwrap().config.runtimes()[0].labels[0].1, "cn-hangzhou");
+        assert_eq!(
+            store.current().unwrap().config.runtimes()[0].labels[0].1,
+            "cn-hangzhou"
+        );
         assert_eq!(readiness.check(), Ok(()));
     }
 
@@ -267,21 +313,39 @@ mod tests {
         let store = Store::new(None, Arc::clone(&metrics), readiness.gate("configuration"));
         store.await_region();
         let bad = r#"{"labels": {"region": "<region-id>"}, "volume": 1}"#;
-        let Taken::Rejected(rejected) = store.offer(entries(bad)) else { panic!("taken") };
+        let Taken::Rejected(rejected) = store.offer(entries(bad)) else {
+            panic!("taken")
+        };
         assert_eq!(rejected.to_string(), "a: $.volume: must be a list");
         assert!(!store.waits_for_region());
         let region = r#"{"labels": {"region": "<region-id>"}}"#;
         assert_eq!(store.offer(entries(region)), Taken::Waiting);
         assert_eq!(store.offer(entries(region)), Taken::Same);
         assert!(store.waits_for_region());
-        assert!(readiness.check().unwrap_err().contains("waiting for the region"));
-        assert!(metrics.text().contains("config_reloads_total{result=\"failure\"} 1"));
+        assert!(
+            readiness
+                .check()
+                .unwrap_err()
+                .contains("waiting for the region")
+        );
+        assert!(
+            metrics
+                .text()
+                .contains("config_reloads_total{result=\"failure\"} 1")
+        );
         assert_eq!(store.offer(entries("{}")), Taken::Loaded);
         assert!(!store.waits_for_region());
         assert_eq!(store.offer(entries(region)), Taken::Waiting);
-        assert!(store.current().unwrap().config.runtimes()[0].labels.is_empty());
+        assert!(
+            store.current().unwrap().config.runtimes()[0]
+                .labels
+                .is_empty()
+        );
         assert_eq!(readiness.check(), Ok(()));
         store.set_region("cn-hangzhou".parse().unwrap());
-        assert_eq!(store.current().unwrap().config.runtimes()[0].labels[0].1, "cn-hangzhou");
+        assert_eq!(
+            store.current().unwrap().config.runtimes()[0].labels[0].1,
+            "cn-hangzhou"
+        );
     }
 }

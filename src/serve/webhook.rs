@@ -1,18 +1,13 @@
 //! The webhook in service: reviews answered with the configuration in use, counted and logged.
 //!
-//! The only place that joins the pure review to what a running process has: the store, the clock, the metrics and
-//! the log. One line per decision; it names the pod and the runtimes and contains nothing else of the pod.
+//! The only place that joins the pure review to what a running process has: the store, the clock,
+//! the metrics and the log. One line per decision; it names the pod and the runtimes and contains
+//! nothing else of the pod.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use tokio::time::Instant;
-
-use crate::cluster::{self, Lookups};
-use crate::metrics::{Admission, Metrics};
-use crate::serve::store::{Active, Store};
-use crate::server::{Reply, Reviews};
 use engine::budget::Budget;
 use engine::config::config_map::ConfigMapName;
 use engine::inject::decision::Action;
@@ -22,9 +17,16 @@ use engine::review::refusal::Refusal;
 use engine::review::validate::{Validation, ValidationRules};
 use engine::review::{Envelope, respond};
 use engine::text::{NAME, clipped};
+use tokio::time::Instant;
 
-/// What one review may cost: far more than any pod that is created for its use, and no more than a replica can bear.
-/// A 7 MiB review of a pod that repeats every item of the default configuration stays far below both.
+use crate::cluster::{self, Lookups};
+use crate::metrics::{Admission, Metrics};
+use crate::serve::store::{Active, Store};
+use crate::server::{Reply, Reviews};
+
+/// What one review may cost: far more than any pod that is created for its use, and no more than a
+/// replica can bear. A 7 MiB review of a pod that repeats every item of the default configuration
+/// stays far below both.
 const MAX_STEPS: u64 = 50_000_000;
 /// Bytes of JSON that one review may cause to be parsed after its first reading.
 const MAX_PARSED_BYTES: u64 = 256 << 20;
@@ -48,8 +50,17 @@ impl Webhook {
         metrics: Arc<Metrics>,
     ) -> Self {
         settings.selection.lookups = lookups.is_some();
-        let validation = ValidationRules { report_only: settings.report_only, ..ValidationRules::default() };
-        Self { store, settings, lookups, metrics, validation }
+        let validation = ValidationRules {
+            report_only: settings.report_only,
+            ..ValidationRules::default()
+        };
+        Self {
+            store,
+            settings,
+            lookups,
+            metrics,
+            validation,
+        }
     }
 
     /// The ConfigMap that is validated, where it is not `sandbox-system/sandbox-injection-config`.
@@ -60,27 +71,56 @@ impl Webhook {
     }
 
     /// Counts and logs a decision.
-    fn record(&self, envelope: Envelope<'_>, decided: &Decided<'_>, active: &Active, begun: Instant) {
+    fn record(
+        &self,
+        envelope: Envelope<'_>,
+        decided: &Decided<'_>,
+        active: &Active,
+        begun: Instant,
+    ) {
         let counted = counted(&decided.verdict, self.settings.report_only);
-        let Line { namespace, name, uid, micros } = count(&self.metrics, counted, &envelope, begun);
-        let Decided { by, runtimes, verdict } = decided;
+        let Line {
+            namespace,
+            name,
+            uid,
+            micros,
+        } = count(&self.metrics, counted, &envelope, begun);
+        let Decided {
+            by,
+            runtimes,
+            verdict,
+        } = decided;
         for runtime in runtimes {
-            let Some(counters) = active.counters(runtime) else { continue };
+            let Some(counters) = active.counters(runtime) else {
+                continue;
+            };
             match verdict {
                 Verdict::Injected(_) if counted == Admission::Injected => counters.injection(),
-                Verdict::Denied(denied) if conflicts(&denied.refusal, &runtime.name) => counters.conflict(),
+                Verdict::Denied(denied) if conflicts(&denied.refusal, &runtime.name) => {
+                    counters.conflict();
+                }
                 _ => {}
             }
         }
         if !tracing::enabled!(tracing::Level::WARN) {
             return;
         }
-        let runtimes = runtimes.iter().map(|runtime| runtime.name.as_str()).collect::<Vec<_>>().join(",");
+        let runtimes = runtimes
+            .iter()
+            .map(|runtime| runtime.name.as_str())
+            .collect::<Vec<_>>()
+            .join(",");
         let decided_by = by.map_or("-", |by| by.as_str());
         // The words of every other report; what is counted apart from them is in the metrics.
         let said = verdict.as_str();
         let enforced = !self.settings.report_only;
-        let count = |action| decided.decisions().iter().filter(|decision| decision.action == action).count();
+        let count = |action| {
+            decided
+                .decisions()
+                .iter()
+                .filter(|decision| decision.action == action)
+                .count()
+        };
         match verdict {
             // Most pods are not sandbox pods: log those at debug.
             Verdict::Ignored(why @ (Ignored::NotAPod | Ignored::NotASandbox)) => {
@@ -89,7 +129,16 @@ impl Webhook {
             }
             Verdict::Ignored(why) => {
                 let why = why.as_str();
-                tracing::info!(outcome = said, why, namespace, name, uid, decided_by, micros, "review");
+                tracing::info!(
+                    outcome = said,
+                    why,
+                    namespace,
+                    name,
+                    uid,
+                    decided_by,
+                    micros,
+                    "review"
+                );
             }
             Verdict::Injected(_) => tracing::info!(
                 outcome = said,
@@ -124,9 +173,13 @@ impl Webhook {
     }
 
     fn malformed(&self, malformed: &MalformedReview, begun: Instant) -> Reply {
-        self.metrics.admission(Admission::Malformed, begun.elapsed());
+        self.metrics
+            .admission(Admission::Malformed, begun.elapsed());
         tracing::warn!(outcome = Admission::Malformed.as_str(), why = %malformed, "review");
-        Reply::status(StatusCode::BAD_REQUEST, &format!("sandbox-injector: {malformed}"))
+        Reply::status(
+            StatusCode::BAD_REQUEST,
+            &format!("sandbox-injector: {malformed}"),
+        )
     }
 }
 
@@ -139,10 +192,19 @@ struct Line<'r> {
 }
 
 /// Counts a review that has been answered.
-fn count<'r>(metrics: &Metrics, admission: Admission, envelope: &Envelope<'r>, begun: Instant) -> Line<'r> {
+fn count<'r>(
+    metrics: &Metrics,
+    admission: Admission,
+    envelope: &Envelope<'r>,
+    begun: Instant,
+) -> Line<'r> {
     let elapsed = begun.elapsed();
     metrics.admission(admission, elapsed);
-    let Envelope { uid, namespace, name } = envelope;
+    let Envelope {
+        uid,
+        namespace,
+        name,
+    } = envelope;
     Line {
         namespace: clipped(namespace, NAME),
         name: clipped(name, NAME),
@@ -183,7 +245,10 @@ fn why(refusal: &Refusal) -> String {
 }
 
 fn conflicts(refusal: &Refusal, runtime: &str) -> bool {
-    refusal.causes().iter().any(|cause| cause.runtime.as_deref() == Some(runtime))
+    refusal
+        .causes()
+        .iter()
+        .any(|cause| cause.runtime.as_deref() == Some(runtime))
 }
 
 impl Reviews for Webhook {
@@ -234,35 +299,78 @@ impl Reviews for Webhook {
 }
 
 /// Counts and logs a validation.
-fn record_validation(metrics: &Metrics, validation: &Validation<'_>, report_only: bool, begun: Instant) {
+fn record_validation(
+    metrics: &Metrics,
+    validation: &Validation<'_>,
+    report_only: bool,
+    begun: Instant,
+) {
     let counted = validated(validation, report_only);
-    let Validation { envelope, kind, denial, warnings } = validation;
-    let Line { namespace, name, uid, micros } = count(metrics, counted, envelope, begun);
+    let Validation {
+        envelope,
+        kind,
+        denial,
+        warnings,
+    } = validation;
+    let Line {
+        namespace,
+        name,
+        uid,
+        micros,
+    } = count(metrics, counted, envelope, begun);
     let (outcome, subject) = (counted.as_str(), kind.map_or("-", |kind| kind.as_str()));
     match (kind, denial) {
         (_, Some(denial)) => {
             // The first says enough; the API server has them all.
             let why = denial.refusal.lines().next().unwrap_or_default();
             let reasons = denial.refusal.causes().len();
-            tracing::warn!(outcome, kind = subject, namespace, name, uid, reasons, why, micros, "validation");
+            tracing::warn!(
+                outcome,
+                kind = subject,
+                namespace,
+                name,
+                uid,
+                reasons,
+                why,
+                micros,
+                "validation"
+            );
         }
         (Some(_), None) => {
             let warnings = warnings.len();
-            tracing::info!(outcome, kind = subject, namespace, name, uid, warnings, micros, "validation");
+            tracing::info!(
+                outcome,
+                kind = subject,
+                namespace,
+                name,
+                uid,
+                warnings,
+                micros,
+                "validation"
+            );
         }
         (None, None) => {
-            tracing::debug!(outcome, kind = subject, namespace, name, uid, micros, "validation");
+            tracing::debug!(
+                outcome,
+                kind = subject,
+                namespace,
+                name,
+                uid,
+                micros,
+                "validation"
+            );
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::source::Source;
     use engine::config::Config;
     use engine::runtimes::Question;
     use serde_json::{Value, json};
+
+    use super::*;
+    use crate::source::Source;
 
     fn config() -> Config {
         let region = "cn-hangzhou".parse().unwrap();
@@ -283,9 +391,10 @@ mod tests {
         let (review, config, settings) = (decode(body).unwrap(), config(), Settings::default());
         let mut budget = Budget::unlimited();
         let progress = review.decide(&config, &settings, &mut budget);
-        progress.finish(&mut budget, |question: &Question| panic!("look-ups are off: {question:?}"));
+        progress.finish(&mut budget, |question: &Question| {
+            panic!("look-ups are off: {question:?}")
+        });
         let spent = budget.spent();
-        println!("{} bytes of body: {} steps and {} bytes", body.len(), spent.steps, spent.bytes);
         (spent.steps as f64 / MAX_STEPS as f64).max(spent.bytes as f64 / MAX_PARSED_BYTES as f64)
     }
 
@@ -305,25 +414,50 @@ mod tests {
     #[test]
     fn the_largest_review_that_is_accepted_stays_below_what_it_may_cost() {
         let repeated = review(|pod| {
-            // As long as lists may be, each item with an identity that the configuration has, in every container.
+            // As long as lists may be, each item with an identity that the configuration has, in
+            // every container.
             let config = config();
-            let names = |of: fn(&engine::config::MainContainer) -> &[engine::config::Item]| -> Vec<String> {
-                let items = config.runtimes().iter().flat_map(|runtime| of(&runtime.main));
-                items.map(|item| item.identity.clone()).collect()
-            };
+            let names =
+                |of: fn(&engine::config::MainContainer) -> &[engine::config::Item]| -> Vec<String> {
+                    let items = config
+                        .runtimes()
+                        .iter()
+                        .flat_map(|runtime| of(&runtime.main));
+                    items.map(|item| item.identity.clone()).collect()
+                };
             let (env, mounts) = (names(|main| &main.env), names(|main| &main.volume_mounts));
             let repeat = |names: &[String], count: usize, item: fn(&str) -> Value| -> Vec<Value> {
-                names.iter().cycle().take(count).map(|name| item(name)).collect()
+                names
+                    .iter()
+                    .cycle()
+                    .take(count)
+                    .map(|name| item(name))
+                    .collect()
             };
             let container = &mut pod["spec"]["containers"][0];
-            container["env"] =
-                repeat(&env, 10_000, |name| json!({"name": name, "value": "x".repeat(200)})).into();
-            container["volumeMounts"] =
-                repeat(&mounts, 10_000, |path| json!({"name": "envd-volume", "mountPath": path})).into();
-            let volumes = config.runtimes().iter().flat_map(|runtime| &runtime.volumes);
+            container["env"] = repeat(
+                &env,
+                10_000,
+                |name| json!({"name": name, "value": "x".repeat(200)}),
+            )
+            .into();
+            container["volumeMounts"] = repeat(
+                &mounts,
+                10_000,
+                |path| json!({"name": "envd-volume", "mountPath": path}),
+            )
+            .into();
+            let volumes = config
+                .runtimes()
+                .iter()
+                .flat_map(|runtime| &runtime.volumes);
             let volumes: Vec<String> = volumes.map(|volume| volume.item.identity.clone()).collect();
-            pod["spec"]["volumes"] =
-                repeat(&volumes, 10_000, |name| json!({"name": name, "emptyDir": {}})).into();
+            pod["spec"]["volumes"] = repeat(
+                &volumes,
+                10_000,
+                |name| json!({"name": name, "emptyDir": {}}),
+            )
+            .into();
             let others = (0..10_000).map(|number| {
                 json!({"name": format!("c{number}"), "volumeMounts": [{"name": "run-cnfs", "mountPath": "/run/cnfs"}]})
             });

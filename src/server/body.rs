@@ -1,7 +1,8 @@
-//! Reads a request's body into one buffer, within a size and within what all requests together may hold.
+//! Reads a request's body into one buffer, within a size and within what all requests together may
+//! hold.
 //!
-//! Only bytes that have arrived count, so that a client that announces much and sends nothing takes nothing from
-//! the others.
+//! Only bytes that have arrived count, so that a client that announces much and sends nothing takes
+//! nothing from the others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +13,7 @@ use http_body_util::BodyExt;
 const MAX_TRUSTED_BYTES: usize = 1 << 20;
 
 /// Why there is no body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyError {
     /// Larger than allowed; the rest was not read.
     TooLarge,
@@ -38,11 +39,17 @@ pub(super) struct Hold<'a> {
 
 impl BodyBudget {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0) }
+        Self {
+            limit,
+            used: AtomicUsize::new(0),
+        }
     }
 
     fn hold(&self) -> Hold<'_> {
-        Hold { budget: self, bytes: 0 }
+        Hold {
+            budget: self,
+            bytes: 0,
+        }
     }
 }
 
@@ -50,7 +57,11 @@ impl Hold<'_> {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        if before + bytes > self.budget.limit { Err(BodyError::Overloaded) } else { Ok(()) }
+        if before + bytes > self.budget.limit {
+            Err(BodyError::Overloaded)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -60,26 +71,36 @@ impl Drop for Hold<'_> {
     }
 }
 
-/// The whole body, and the hold to keep for as long as the body lives. A body of one frame is not copied.
+/// The whole body, and the hold to keep for as long as the body lives. A body of one frame is not
+/// copied.
 pub(super) async fn collect(
     mut body: Body,
     largest: usize,
     budget: &BodyBudget,
 ) -> Result<(Bytes, Hold<'_>), BodyError> {
-    let announced = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let announced = body
+        .size_hint()
+        .exact()
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > largest) {
         return Err(BodyError::TooLarge);
     }
     let mut hold = budget.hold();
-    let Some(first) = next(&mut body, 0, largest, &mut hold).await? else { return Ok((Bytes::new(), hold)) };
+    let Some(first) = next(&mut body, 0, largest, &mut hold).await? else {
+        return Ok((Bytes::new(), hold));
+    };
     if announced == Some(first.len()) {
         return Ok((first, hold));
     }
     let Some(second) = next(&mut body, first.len(), largest, &mut hold).await? else {
         return Ok((first, hold));
     };
-    let mut whole =
-        Vec::with_capacity(announced.unwrap_or(0).min(MAX_TRUSTED_BYTES).max(first.len() + second.len()));
+    let mut whole = Vec::with_capacity(
+        announced
+            .unwrap_or(0)
+            .min(MAX_TRUSTED_BYTES)
+            .max(first.len() + second.len()),
+    );
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
     drop((first, second));
@@ -103,7 +124,9 @@ async fn next(
 ) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
         // Trailers carry nothing for us.
-        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
+            continue;
+        };
         if had + data.len() > largest {
             return Err(BodyError::TooLarge);
         }
@@ -123,17 +146,32 @@ mod tests {
     async fn the_budget_is_given_back() {
         let budget = BodyBudget::new(10);
         let first = collect(Body::from("12345678"), 100, &budget).await.unwrap();
-        assert_eq!(collect(Body::from("123"), 100, &budget).await.unwrap_err(), BodyError::Overloaded);
+        assert_eq!(
+            collect(Body::from("123"), 100, &budget).await.unwrap_err(),
+            BodyError::Overloaded
+        );
         drop(first);
-        assert_eq!(collect(Body::from("1234567890"), 100, &budget).await.unwrap().0, "1234567890");
+        assert_eq!(
+            collect(Body::from("1234567890"), 100, &budget)
+                .await
+                .unwrap()
+                .0,
+            "1234567890"
+        );
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
     async fn a_body_is_as_large_as_allowed_and_no_larger() {
         let budget = BodyBudget::new(100);
-        assert_eq!(collect(Body::from("12345"), 5, &budget).await.unwrap().0, "12345");
-        assert_eq!(collect(Body::from("123456"), 5, &budget).await.unwrap_err(), BodyError::TooLarge);
+        assert_eq!(
+            collect(Body::from("12345"), 5, &budget).await.unwrap().0,
+            "12345"
+        );
+        assert_eq!(
+            collect(Body::from("123456"), 5, &budget).await.unwrap_err(),
+            BodyError::TooLarge
+        );
         assert_eq!(collect(Body::empty(), 5, &budget).await.unwrap().0, "");
     }
 }

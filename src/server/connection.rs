@@ -1,30 +1,29 @@
 //! One connection: HTTP/1.1 with a deadline on each thing it does.
 //!
-//! The HTTP library has a time-out for heads, but it also runs while a kept-alive connection idles, so the time is
-//! kept here: the stream is observed, and what is seen there tells idling from dripping. A request costs a few
-//! stores to an atomic; the one timer of a connection is touched every few seconds at most.
+//! The HTTP library has a time-out for heads, but it also runs while a kept-alive connection idles,
+//! so the time is kept here: the stream is observed, and what is seen there tells idling from
+//! dripping. A request costs a few stores to an atomic; the one timer of a connection is touched
+//! every few seconds at most.
 
-use std::{
-    io,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use axum::{body::Body, extract::Request, http::Response};
-use hyper::{body::Incoming, server::conn::http1, service::Service};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::{Instant, sleep},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::{
-    Limits,
-    registry::{Activity, Phase},
-};
+use super::Limits;
+use super::registry::{Activity, Phase};
 
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -53,7 +52,8 @@ impl Transport for TlsStream<TcpStream> {
     }
 }
 
-/// Serves requests until the client closes, something takes too long, or the connection is asked to end.
+/// Serves requests until the client closes, something takes too long, or the connection is asked to
+/// end.
 pub(super) async fn serve<I, S>(io: I, service: S, activity: &Arc<Activity>, limits: &Limits)
 where
     I: Transport,
@@ -61,15 +61,19 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     activity.enter(Phase::Fresh);
-    let observed = Observed { io, activity: Arc::clone(activity), closing: None };
+    let observed = Observed {
+        io,
+        activity: Arc::clone(activity),
+        closing: None,
+    };
     let mut http = pin!(
         http1::Builder::new()
             .max_header_size(MAX_HEAD_BYTES)
             .max_buf_size(READ_BUFFER_BYTES)
             .serve_connection(TokioIo::new(observed), service)
     );
-    // No phase that begins later can be due before this, so a single timer, never late for any phase, is enough. Only
-    // closing is sooner, and it calls for attention.
+    // No phase that begins later can be due before this, so a single timer, never late for any
+    // phase, is enough. Only closing is sooner, and it calls for attention.
     let round = limits.times.head.min(limits.times.write);
     let mut timer = pin!(sleep(round));
     let (mut stopping, mut ending) = (None::<Instant>, false);
@@ -84,8 +88,8 @@ where
         let (phase, now) = (activity.phase(), Instant::now());
         if stopping.is_none() && activity.asked_to_stop() {
             stopping = Some(now);
-            // A client may have connected just before the end, and its first request be on its way: the library
-            // would close at once.
+            // A client may have connected just before the end, and its first request be on its way:
+            // the library would close at once.
             if phase != Phase::Fresh {
                 http.as_mut().graceful_shutdown();
                 continue;
@@ -135,7 +139,9 @@ impl<I: Transport> AsyncRead for Observed<I> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before && matches!(self.activity.phase(), Phase::Fresh | Phase::Idle) {
+        if buffer.filled().len() > before
+            && matches!(self.activity.phase(), Phase::Fresh | Phase::Idle)
+        {
             self.activity.enter(Phase::Head);
         }
         Poll::Ready(Ok(()))
@@ -143,7 +149,11 @@ impl<I: Transport> AsyncRead for Observed<I> {
 }
 
 impl<I: Transport> AsyncWrite for Observed<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -167,7 +177,8 @@ impl<I: Transport> AsyncWrite for Observed<I> {
         Poll::Ready(Ok(()))
     }
 
-    /// Says goodbye, then reads until the client has said so too: see [`TimeLimits::linger`](super::TimeLimits::linger).
+    /// Says goodbye, then reads until the client has said so too: see
+    /// [`TimeLimits::linger`](super::TimeLimits::linger).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let mut left = match this.closing {

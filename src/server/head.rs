@@ -1,14 +1,15 @@
 //! What a request's head must say before its body is read.
 //!
-//! The API server's heads are plain and say everything once. A head that can be read in two ways may have been read the
-//! other way by the proxy that forwarded it, so it is refused, and its connection closes.
+//! The API server's heads are plain and say everything once. A head that can be read in two ways
+//! may have been read the other way by the proxy that forwarded it, so it is refused, and its
+//! connection closes.
 
-use axum::http::{
-    HeaderMap, HeaderValue, StatusCode, Version,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, TRANSFER_ENCODING},
-    request::Parts,
-    uri::Authority,
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, TRANSFER_ENCODING,
 };
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::reply::Reply;
 
@@ -23,8 +24,11 @@ pub(super) fn check(head: &Parts) -> Result<(), Reply> {
     }
     let headers = &head.headers;
     let coded = headers.contains_key(TRANSFER_ENCODING);
-    // The library has made sure that the last coding is chunked, and would read the others as if they were the body.
-    if coded && only(headers, &TRANSFER_ENCODING).is_none_or(|coding| !is(coding.as_bytes(), b"chunked")) {
+    // The library has made sure that the last coding is chunked, and would read the others as if
+    // they were the body.
+    if coded
+        && only(headers, &TRANSFER_ENCODING).is_none_or(|coding| !is(coding.as_bytes(), b"chunked"))
+    {
         let line = "Transfer-Encoding must be exactly \"chunked\"; otherwise send Content-Length";
         return refuse(StatusCode::NOT_IMPLEMENTED, line);
     }
@@ -33,20 +37,32 @@ pub(super) fn check(head: &Parts) -> Result<(), Reply> {
         return refuse(StatusCode::LENGTH_REQUIRED, line);
     }
     let essence = |value: &HeaderValue| {
-        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let essence = value
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
         is(essence, b"application/json")
     };
     if !only(headers, &CONTENT_TYPE).is_some_and(essence) {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json");
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the Content-Type must be application/json",
+        );
     }
-    if headers.get_all(CONTENT_ENCODING).iter().any(|value| !is(value.as_bytes(), b"identity")) {
+    if headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|value| !is(value.as_bytes(), b"identity"))
+    {
         let line = "Content-Encoding is not supported";
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, line);
     }
     Ok(())
 }
 
-/// As RFC 9112 section 3.2 demands: one in HTTP/1.1, at most one before, and it names a host or is empty.
+/// As RFC 9112 section 3.2 demands: one in HTTP/1.1, at most one before, and it names a host or is
+/// empty.
 fn host_is_clear(head: &Parts) -> bool {
     match only(&head.headers, &HOST) {
         Some(host) if host.is_empty() => true,
@@ -100,6 +116,9 @@ mod tests {
             request = request.header(name, value.trim());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        assert_eq!(check(&head).err().map(|reply| reply.code().as_u16()), refused);
+        assert_eq!(
+            check(&head).err().map(|reply| reply.code().as_u16()),
+            refused
+        );
     }
 }

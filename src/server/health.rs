@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    http::{StatusCode, Uri, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::Router;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
 use super::reply::{not_found, wrong_method};
-use crate::{
-    metrics::{self, Metrics},
-    readiness::Readiness,
-};
+use crate::metrics::{self, Metrics};
+use crate::readiness::Readiness;
 
 /// The routes of the plain listener.
 pub(super) fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
@@ -33,5 +29,9 @@ fn readyz(readiness: &Readiness) -> Response {
 }
 
 fn metrics_text(metrics: &Metrics) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()).into_response()
+    (
+        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        metrics.text(),
+    )
+        .into_response()
 }

@@ -1,34 +1,33 @@
-//! Accepts connections, gives each its place and its task, and outlives whatever accepting throws at it.
+//! Accepts connections, gives each its place and its task, and outlives whatever accepting throws
+//! at it.
 
-use std::{
-    convert::Infallible, io, net::TcpListener as StdListener, panic::AssertUnwindSafe, pin::pin, sync::Arc,
-};
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::Request,
-    http::{HeaderValue, Response, StatusCode, header::CONNECTION},
-};
-use hyper::{
-    body::Incoming,
-    service::{Service, service_fn},
-};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{Instant, sleep, timeout},
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::{
-    Limits, connection,
-    registry::{Phase, Registry, Seat, Stage},
-    reply::Reply,
-    throttle::Throttle,
-};
+use super::registry::{Phase, Registry, Seat, Stage};
+use super::reply::Reply;
+use super::throttle::Throttle;
+use super::{Limits, connection};
 use crate::metrics::{Admission, Metrics};
 
 /// The pauses after a failed accept, the second when it fails again and again.
@@ -62,16 +61,27 @@ struct Shared {
     refusals: Throttle,
 }
 
-// === impl Listener ===
-
 impl Listener {
-    /// Accepts until the registry says to stop, then waits for every connection to end. Dropping the future ends
-    /// them at once.
+    /// Accepts until the registry says to stop, then waits for every connection to end. Dropping
+    /// the future ends them at once.
     pub(super) async fn run(self) {
-        let Self { tcp, kind, router, registry, limits } = self;
+        let Self {
+            tcp,
+            kind,
+            router,
+            registry,
+            limits,
+        } = self;
         let router = TowerToHyperService::new(router);
         let (failed_handshakes, refusals) = (Throttle::default(), Throttle::default());
-        let shared = Arc::new(Shared { kind, router, registry, limits, failed_handshakes, refusals });
+        let shared = Arc::new(Shared {
+            kind,
+            router,
+            registry,
+            limits,
+            failed_handshakes,
+            refusals,
+        });
         let mut tasks = JoinSet::new();
         let mut failures = 0_usize;
         loop {
@@ -120,10 +130,11 @@ fn drain_backlog(listener: &StdListener, mut admit: impl FnMut(TcpStream)) {
 
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
 }
-
-// === impl Shared ===
 
 impl Shared {
     /// Gives a connection a task, or closes it when there is no room left at all.
@@ -157,7 +168,11 @@ impl Shared {
     }
 
     /// The answer to a request, whatever the handler does.
-    async fn answer(&self, request: Request<Incoming>, seat: &Seat) -> Result<Response<Body>, Infallible> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        seat: &Seat,
+    ) -> Result<Response<Body>, Infallible> {
         seat.activity.enter(Phase::Request);
         let _in_flight = match &self.kind {
             Kind::Https(_, metrics) => Some(metrics.in_flight()),
@@ -173,7 +188,9 @@ impl Shared {
             }
         };
         if self.registry.stage() != Stage::Serving || seat.activity.asked_to_leave() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         seat.activity.enter(Phase::Reply);
         Ok(response)
@@ -190,7 +207,10 @@ impl Shared {
 
     fn refuse(&self) -> Response<Body> {
         if let Some(unlogged) = self.refusals.pass() {
-            tracing::error!(unlogged, "overloaded: too many connections, request refused");
+            tracing::error!(
+                unlogged,
+                "overloaded: too many connections, request refused"
+            );
         }
         if let Kind::Https(_, metrics) = &self.kind {
             metrics.admission(Admission::Overloaded, Duration::ZERO);
@@ -211,14 +231,16 @@ impl Shared {
 
 /// What the future gives, or nothing if it panics.
 ///
-/// The panic unwinds through the handler's own state only: what is shared is atomics, and tables behind mutexes
-/// that are used whether poisoned or not.
+/// The panic unwinds through the handler's own state only: what is shared is atomics, and tables
+/// behind mutexes that are used whether poisoned or not.
 async fn unless_it_panics<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(None),
-    })
+    poll_fn(
+        |cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        },
+    )
     .await
 }

@@ -1,23 +1,20 @@
 //! Which connections are open, what each is doing, and a way to ask one to close.
 //!
-//! The table is locked when a connection opens, closes or is displaced, never during a request: what a connection
-//! is doing is one atomic of its own.
+//! The table is locked when a connection opens, closes or is displaced, never during a request:
+//! what a connection is doing is one atomic of its own.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::TimeLimits;
 
 /// How far the server's life has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Stage {
     /// As usual.
@@ -29,7 +26,7 @@ pub(super) enum Stage {
 }
 
 /// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
     /// The TLS handshake.
@@ -85,8 +82,6 @@ pub(super) struct Seat {
     pub(super) spare: bool,
 }
 
-// === impl Registry ===
-
 impl Registry {
     pub(super) fn new(room: usize, spare: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -99,8 +94,8 @@ impl Registry {
         })
     }
 
-    /// A place for a new connection: a free one, else that of the one idle longest (but not less than
-    /// `displace_after`), else a spare one, else none.
+    /// A place for a new connection: a free one, else that of the one idle longest (but not less
+    /// than `displace_after`), else a spare one, else none.
     pub(super) fn seat(self: &Arc<Self>, displace_after: Duration) -> Option<Seat> {
         let mut open = self.lock();
         let spare = open.staying() >= self.room && !open.displace(displace_after);
@@ -112,7 +107,12 @@ impl Registry {
         let activity = Arc::new(Activity::new(self.epoch, self.stage() == Stage::Stopping));
         open.connections.insert(id, Arc::clone(&activity));
         drop(open);
-        Some(Seat { registry: Arc::clone(self), id, activity, spare })
+        Some(Seat {
+            registry: Arc::clone(self),
+            id,
+            activity,
+            spare,
+        })
     }
 
     /// Asks the connection that has been idle longest to close; says whether there was one.
@@ -130,7 +130,8 @@ impl Registry {
 
     /// Moves on. At [`Stage::Stopping`] every connection is asked to close when it can.
     pub(super) fn enter(&self, stage: Stage) {
-        // Under the lock, so that a connection that opens meanwhile sees the one or is seen by the other.
+        // Under the lock, so that a connection that opens meanwhile sees the one or is seen by the
+        // other.
         let open = self.lock();
         self.stage.store(stage as u8, Ordering::Release);
         if stage == Stage::Stopping {
@@ -167,11 +168,15 @@ impl Open {
             .values()
             .filter(|activity| !activity.displaced.load(Ordering::Acquire))
             .filter_map(|activity| match activity.get() {
-                (Phase::Fresh | Phase::Idle, since) if since + idle_for <= now => Some((since, activity)),
+                (Phase::Fresh | Phase::Idle, since) if since + idle_for <= now => {
+                    Some((since, activity))
+                }
                 _ => None,
             })
             .min_by_key(|(since, _)| *since);
-        let Some((_, activity)) = longest else { return false };
+        let Some((_, activity)) = longest else {
+            return false;
+        };
         activity.displaced.store(true, Ordering::Release);
         activity.attention.notify_one();
         self.leaving += 1;
@@ -187,8 +192,6 @@ impl Drop for Seat {
         open.leaving -= usize::from(self.activity.asked_to_leave());
     }
 }
-
-// === impl Activity ===
 
 impl Activity {
     fn new(epoch: Instant, stop: bool) -> Self {
@@ -209,15 +212,16 @@ impl Activity {
     /// Notes the phase, from now on.
     pub(super) fn enter(&self, phase: Phase) {
         let since = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX >> 3);
-        self.state.store((since << 3) | phase as u64, Ordering::Release);
+        self.state
+            .store((since << 3) | phase as u64, Ordering::Release);
         let is_asked = || self.asked_to_stop() || self.asked_to_leave();
         if phase == Phase::Closing || phase == Phase::Idle && is_asked() {
             self.attention.notify_one();
         }
     }
 
-    /// Waits until the connection has to look at what is wanted of it: it is asked to end, or began to close, which has
-    /// less time than anything else. One call is remembered.
+    /// Waits until the connection has to look at what is wanted of it: it is asked to end, or began
+    /// to close, which has less time than anything else. One call is remembered.
     pub(super) async fn attention(&self) {
         self.attention.notified().await;
     }

@@ -1,21 +1,18 @@
 //! What goes back: the webhook's reply, and the refusals that the server gives by itself.
 //!
-//! Refusals that the API server shows to a person at that code (400, 500, 503) are a Kubernetes `Status`, the
-//! others one line of text. None repeats anything of the request's body.
+//! Refusals that the API server shows to a person at that code (400, 500, 503) are a Kubernetes
+//! `Status`, the others one line of text. None repeats anything of the request's body.
 
-use axum::{
-    body::{Body, Bytes},
-    http::{HeaderValue, Method, Response, StatusCode, Uri, header},
-};
-use serde_json::json;
-
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use engine::text::{clipped, printable};
+use serde_json::json;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// An answer to one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status; a denial is a 200 whose body denies.
     status: StatusCode,
@@ -23,7 +20,8 @@ pub struct Reply {
     content_type: HeaderValue,
     /// The whole body.
     body: Bytes,
-    /// Seconds for `Retry-After`: at 429 and 5xx the API server then retries within the webhook's time-out.
+    /// Seconds for `Retry-After`: at 429 and 5xx the API server then retries within the webhook's
+    /// time-out.
     retry_after: Option<u32>,
 }
 
@@ -31,17 +29,27 @@ impl Reply {
     /// A 200 with a JSON body.
     #[must_use]
     pub fn json(body: impl Into<Bytes>) -> Self {
-        Self { status: StatusCode::OK, content_type: JSON, body: body.into(), retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            content_type: JSON,
+            body: body.into(),
+            retry_after: None,
+        }
     }
 
     /// A line of text; the newline is added.
     #[must_use]
     pub fn text(status: StatusCode, line: &str) -> Self {
-        Self { status, content_type: TEXT, body: format!("{line}\n").into(), retry_after: None }
+        Self {
+            status,
+            content_type: TEXT,
+            body: format!("{line}\n").into(),
+            retry_after: None,
+        }
     }
 
-    /// A Kubernetes `Status` that says that the request failed, and why. The API server shows the message of one at
-    /// 400, 500 and 503.
+    /// A Kubernetes `Status` that says that the request failed, and why. The API server shows the
+    /// message of one at 400, 500 and 503.
     #[must_use]
     pub fn status(status: StatusCode, message: &str) -> Self {
         let reason = match status {
@@ -60,13 +68,21 @@ impl Reply {
             "reason": reason,
             "code": status.as_u16(),
         });
-        Self { status, content_type: JSON, body: body.to_string().into(), retry_after: None }
+        Self {
+            status,
+            content_type: JSON,
+            body: body.to_string().into(),
+            retry_after: None,
+        }
     }
 
     /// A `Status` at 503 after which the API server retries in a second.
     #[must_use]
     pub fn overloaded(message: &str) -> Self {
-        Self { retry_after: Some(1), ..Self::status(StatusCode::SERVICE_UNAVAILABLE, message) }
+        Self {
+            retry_after: Some(1),
+            ..Self::status(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
     }
 
     /// The HTTP status.
@@ -77,7 +93,9 @@ impl Reply {
     /// As an answer after which the connection closes.
     pub(super) fn into_last_response(self) -> Response<Body> {
         let mut response = self.into_response();
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
 
@@ -85,9 +103,13 @@ impl Reply {
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
-        response.headers_mut().insert(header::CONTENT_TYPE, self.content_type);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, self.content_type);
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -101,7 +123,11 @@ pub(super) fn not_found(uri: &Uri, fix: &str) -> Response<Body> {
         _ => uri.path(),
     };
     let place = printable(clipped(place, 80));
-    Reply::text(StatusCode::NOT_FOUND, &format!("nothing is served at {place}; {fix}")).into_last_response()
+    Reply::text(
+        StatusCode::NOT_FOUND,
+        &format!("nothing is served at {place}; {fix}"),
+    )
+    .into_last_response()
 }
 
 /// A served path with another method; the router adds `Allow`.

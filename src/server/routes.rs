@@ -1,23 +1,20 @@
-//! The webhook's routes: what is refused before the webhook is asked, and the deadlines of what is not.
+//! The webhook's routes: what is refused before the webhook is asked, and the deadlines of what is
+//! not.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    http::{Response, StatusCode, Uri},
-    routing::post,
-};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Response, StatusCode, Uri};
+use axum::routing::post;
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    Limits, Reviews,
-    body::{self, BodyBudget, BodyError},
-    head,
-    reply::{Reply, not_found, wrong_method},
-    throttle::Throttle,
-};
+use super::body::{self, BodyBudget, BodyError};
+use super::reply::{Reply, not_found, wrong_method};
+use super::throttle::Throttle;
+use super::{Limits, Reviews, head};
 use crate::duration::GoDuration;
 use crate::metrics::{Admission, Metrics};
 
@@ -41,9 +38,19 @@ enum Verb {
 }
 
 /// The routes of the HTTPS listener.
-pub(super) fn router<R: Reviews>(reviews: Arc<R>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Router {
+pub(super) fn router<R: Reviews>(
+    reviews: Arc<R>,
+    metrics: Arc<Metrics>,
+    limits: Arc<Limits>,
+) -> Router {
     let budget = BodyBudget::new(limits.bytes.in_flight);
-    let endpoint = Arc::new(Endpoint { reviews, metrics, limits, budget, refusals: Throttle::default() });
+    let endpoint = Arc::new(Endpoint {
+        reviews,
+        metrics,
+        limits,
+        budget,
+        refusals: Throttle::default(),
+    });
     Router::new()
         .route("/mutate", post(mutate::<R>))
         .route("/validate", post(validate::<R>))
@@ -52,18 +59,23 @@ pub(super) fn router<R: Reviews>(reviews: Arc<R>, metrics: Arc<Metrics>, limits:
         .with_state(endpoint)
 }
 
-async fn mutate<R: Reviews>(State(endpoint): State<Arc<Endpoint<R>>>, request: Request) -> Response<Body> {
+async fn mutate<R: Reviews>(
+    State(endpoint): State<Arc<Endpoint<R>>>,
+    request: Request,
+) -> Response<Body> {
     endpoint.answer(Verb::Mutate, request).await
 }
 
-async fn validate<R: Reviews>(State(endpoint): State<Arc<Endpoint<R>>>, request: Request) -> Response<Body> {
+async fn validate<R: Reviews>(
+    State(endpoint): State<Arc<Endpoint<R>>>,
+    request: Request,
+) -> Response<Body> {
     endpoint.answer(Verb::Validate, request).await
 }
 
-// === impl Endpoint ===
-
 impl<R: Reviews> Endpoint<R> {
-    /// The answer to the review, or a refusal, which is counted here: [`Reviews`] counts its own answers.
+    /// The answer to the review, or a refusal, which is counted here: [`Reviews`] counts its own
+    /// answers.
     async fn answer(&self, verb: Verb, request: Request) -> Response<Body> {
         let begun = Instant::now();
         match self.ask(verb, request, begun).await {
@@ -80,20 +92,36 @@ impl<R: Reviews> Endpoint<R> {
         }
     }
 
-    async fn ask(&self, verb: Verb, request: Request, begun: Instant) -> Result<Reply, (Admission, Reply)> {
+    async fn ask(
+        &self,
+        verb: Verb,
+        request: Request,
+        begun: Instant,
+    ) -> Result<Reply, (Admission, Reply)> {
         let (head, body) = request.into_parts();
         head::check(&head).map_err(|reply| (Admission::Malformed, reply))?;
-        let time = head.uri.query().and_then(timeout_parameter).unwrap_or(self.limits.times.default_timeout);
+        let time = head
+            .uri
+            .query()
+            .and_then(timeout_parameter)
+            .unwrap_or(self.limits.times.default_timeout);
         let time = time.min(self.limits.times.max_timeout);
         let end = begun + time;
 
         let body_end = end.min(begun + self.limits.times.body);
-        let read = timeout_at(body_end, body::collect(body, self.limits.bytes.body, &self.budget)).await;
+        let read = timeout_at(
+            body_end,
+            body::collect(body, self.limits.bytes.body, &self.budget),
+        )
+        .await;
         let (body, _hold) = match read {
             Ok(Ok(body)) => body,
             Ok(Err(error)) => return Err(self.unread(error)),
             Err(_) => {
-                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "timed out reading the request body");
+                let reply = Reply::text(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "timed out reading the request body",
+                );
                 return Err((Admission::TimedOut, reply));
             }
         };
@@ -106,15 +134,24 @@ impl<R: Reviews> Endpoint<R> {
         };
         timeout_at(end, answer).await.map_err(|_| {
             let message = format!("sandbox-injector did not decide within {time:?}");
-            (Admission::TimedOut, Reply::status(StatusCode::GATEWAY_TIMEOUT, &message))
+            (
+                Admission::TimedOut,
+                Reply::status(StatusCode::GATEWAY_TIMEOUT, &message),
+            )
         })
     }
 
     fn unread(&self, error: BodyError) -> (Admission, Reply) {
         match error {
             BodyError::TooLarge => {
-                let line = format!("the request's body is larger than {} bytes", self.limits.bytes.body);
-                (Admission::Malformed, Reply::text(StatusCode::PAYLOAD_TOO_LARGE, &line))
+                let line = format!(
+                    "the request's body is larger than {} bytes",
+                    self.limits.bytes.body
+                );
+                (
+                    Admission::Malformed,
+                    Reply::text(StatusCode::PAYLOAD_TOO_LARGE, &line),
+                )
             }
             BodyError::Overloaded => {
                 let message = format!(
@@ -125,7 +162,10 @@ impl<R: Reviews> Endpoint<R> {
             }
             BodyError::Broken => {
                 let line = "the request body is truncated or badly framed";
-                (Admission::Malformed, Reply::text(StatusCode::BAD_REQUEST, line))
+                (
+                    Admission::Malformed,
+                    Reply::text(StatusCode::BAD_REQUEST, line),
+                )
             }
         }
     }
@@ -133,7 +173,9 @@ impl<R: Reviews> Endpoint<R> {
 
 /// The time that the API server waits for an answer, from its `timeout=10s`.
 fn timeout_parameter(query: &str) -> Option<Duration> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("timeout="))?;
     let GoDuration(time) = value.parse().ok()?;
     Some(time).filter(|time| !time.is_zero())
 }

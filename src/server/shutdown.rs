@@ -2,13 +2,11 @@
 
 use std::io;
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// Tells how often a stop was requested: the first request drains, the second ends at once.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<usize>);
 
 /// Requests a stop.

@@ -1,16 +1,15 @@
 //! Log lines that anyone can cause, held back so that they cannot fill a disk.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// The shortest time between two lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Lets one line pass every ten seconds. It takes a lock: not for the path of requests that go well.
+/// Lets one line pass every ten seconds. It takes a lock: not for the path of requests that go
+/// well.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<State>);
 
@@ -41,7 +40,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_passes_and_the_next_after_a_pause_tells_of_the_others() {
         let throttle = Throttle::default();
-        assert_eq!([throttle.pass(), throttle.pass(), throttle.pass()], [Some(0), None, None]);
+        assert_eq!(
+            [throttle.pass(), throttle.pass(), throttle.pass()],
+            [Some(0), None, None]
+        );
         tokio::time::advance(PAUSE).await;
         assert_eq!([throttle.pass(), throttle.pass()], [Some(2), None]);
     }

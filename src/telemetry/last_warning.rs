@@ -1,7 +1,7 @@
 //! Warnings about a condition that is tested again and again.
 
-/// The warning that was logged last, so that one is logged when the condition begins and when its reason changes, and not
-/// at every attempt.
+/// The warning that was logged last, so that one is logged when the condition begins and when its
+/// reason changes, and not at every attempt.
 #[derive(Debug, Default)]
 pub(crate) struct LastWarning(Option<String>);
 
@@ -30,7 +30,10 @@ mod tests {
     fn a_warning_is_logged_when_it_is_new_and_its_end_once() {
         let mut last = LastWarning::default();
         assert!(!last.clear());
-        assert_eq!([last.replace("a"), last.replace("a"), last.replace("b")], [true, false, true]);
+        assert_eq!(
+            [last.replace("a"), last.replace("a"), last.replace("b")],
+            [true, false, true]
+        );
         assert!(last.clear() && !last.clear());
         assert!(last.replace("b"));
     }

@@ -1,8 +1,9 @@
 //! Log lines on their way to stderr: taken at once, written by a thread of their own.
 //!
-//! Logging must never wait for the reader of the log, or a collector that hangs would hang the creation of pods. It is
-//! cheaper, too: lines that come close together leave in one write. What does not fit while nobody reads is dropped and
-//! counted, and the count is logged once there is room again.
+//! Logging must never wait for the reader of the log, or a collector that hangs would hang the
+//! creation of pods. It is cheaper, too: lines that come close together leave in one write. What
+//! does not fit while nobody reads is dropped and counted, and the count is logged once there is
+//! room again.
 
 use std::io::Write;
 use std::sync::mpsc::{self, Receiver};
@@ -44,8 +45,6 @@ pub struct LogWriter {
     written: Receiver<()>,
 }
 
-// === impl Queue ===
-
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,7 +53,10 @@ impl Queue {
     /// Waits for lines and takes them, how many were dropped, and whether these are the last.
     fn take(&self, mut room: Vec<u8>) -> (Vec<u8>, u64, bool) {
         let idle = |state: &mut State| state.lines.is_empty() && state.dropped == 0 && !state.ended;
-        let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), idle)
+            .unwrap_or_else(PoisonError::into_inner);
         if !state.ended {
             drop(state);
             thread::sleep(GATHER_TIME);
@@ -62,7 +64,11 @@ impl Queue {
         }
         room.clear();
         room.shrink_to(KEPT_BYTES);
-        (mem::replace(&mut state.lines, room), mem::take(&mut state.dropped), state.ended)
+        (
+            mem::replace(&mut state.lines, room),
+            mem::take(&mut state.dropped),
+            state.ended,
+        )
     }
 }
 
@@ -87,8 +93,6 @@ impl Write for &Queue {
     }
 }
 
-// === impl LogWriter ===
-
 impl LogWriter {
     /// Starts the thread that writes to `sink`, and the queue before it.
     ///
@@ -98,23 +102,34 @@ impl LogWriter {
         let queue = Arc::new(Queue::default());
         let (done, written) = mpsc::channel();
         let lines = Arc::clone(&queue);
-        thread::Builder::new().name("log".to_owned()).spawn(move || {
-            let mut taken = Vec::new();
-            loop {
-                let (dropped, ended);
-                (taken, dropped, ended) = lines.take(taken);
-                // Nobody can be told that the log cannot be written.
-                let _ = sink.write_all(&taken).and_then(|()| sink.flush());
-                if ended {
-                    break;
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                let mut taken = Vec::new();
+                loop {
+                    let (dropped, ended);
+                    (taken, dropped, ended) = lines.take(taken);
+                    // Nobody can be told that the log cannot be written.
+                    let _ = sink.write_all(&taken).and_then(|()| sink.flush());
+                    if ended {
+                        break;
+                    }
+                    if dropped > 0 {
+                        tracing::warn!(
+                            lines = dropped,
+                            "log lines dropped: stderr was not read in time"
+                        );
+                    }
                 }
-                if dropped > 0 {
-                    tracing::warn!(lines = dropped, "log lines dropped: stderr was not read in time");
-                }
-            }
-            let _ = done.send(());
-        })?;
-        Ok((Self { queue: Arc::clone(&queue), written }, queue))
+                let _ = done.send(());
+            })?;
+        Ok((
+            Self {
+                queue: Arc::clone(&queue),
+                written,
+            },
+            queue,
+        ))
     }
 }
 

@@ -1,18 +1,19 @@
 //! Client certificates: who signed them, and whose name they carry.
 
-use std::{fs, path::Path, sync::Arc};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, UnixTime, pem::PemObject},
-    server::{
-        WebPkiClientVerifier,
-        danger::{ClientCertVerified, ClientCertVerifier},
-    },
 };
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -43,19 +44,31 @@ impl ClientCa {
             source,
             fix: "--client-ca must be a PEM file with the clients' CA certificate",
         })?;
-        let unusable = |source: UnusablePem| TlsError::Unusable { file: name(), source };
+        let unusable = |source: UnusablePem| TlsError::Unusable {
+            file: name(),
+            source,
+        };
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| unusable(error.into()))?;
-            roots.add(certificate).map_err(|error| unusable(UnusablePem::NotACa(error)))?;
+            roots
+                .add(certificate)
+                .map_err(|error| unusable(UnusablePem::NotACa(error)))?;
         }
         if roots.is_empty() {
-            return Err(TlsError::Missing { file: name(), wanted: "certificate" });
+            return Err(TlsError::Missing {
+                file: name(),
+                wanted: "certificate",
+            });
         }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map_err(|error| unusable(error.into()))?;
-        Ok(Self { verifier, digest: Sha256::digest(&pem).into() })
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+                .build()
+                .map_err(|error| unusable(error.into()))?;
+        Ok(Self {
+            verifier,
+            digest: Sha256::digest(&pem).into(),
+        })
     }
 }
 
@@ -64,15 +77,13 @@ impl ClientCa {
 #[error("none of its names {0:?} is in --client-allowed-name")]
 struct NotAllowed(Vec<String>);
 
-// === impl AllowedNames ===
-
 impl AllowedNames {
     pub(super) fn new(names: Vec<String>) -> Self {
         Self(names)
     }
 
-    /// Whether the certificate carries an allowed name: as a DNS name, or as the common name, which is all that the
-    /// API server's client certificates usually have.
+    /// Whether the certificate carries an allowed name: as a DNS name, or as the common name, which
+    /// is all that the API server's client certificates usually have.
     fn allow(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
@@ -80,10 +91,15 @@ impl AllowedNames {
         let (_, certificate) = X509Certificate::from_der(certificate)
             .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
         let allowed = |name: &str| self.0.iter().any(|allowed| allowed == name);
-        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+        let common = certificate
+            .subject()
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok());
         let alternative = certificate.subject_alternative_name().ok().flatten();
-        let dns =
-            alternative.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        let dns = alternative
+            .iter()
+            .flat_map(|names| &names.value.general_names)
+            .filter_map(|name| match name {
                 GeneralName::DNSName(name) => Some(*name),
                 _ => None,
             });
@@ -92,20 +108,29 @@ impl AllowedNames {
             return Ok(());
         }
         let refusal = NotAllowed(names.iter().map(ToString::to_string).collect());
-        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal)))))
+        Err(Error::InvalidCertificate(CertificateError::Other(
+            OtherError(Arc::new(refusal)),
+        )))
     }
 }
 
-// === impl SwappedVerifier ===
-
 impl SwappedVerifier {
     pub(super) fn new(provider: Arc<CryptoProvider>, names: AllowedNames) -> Self {
-        Self { provider, names, current: ArcSwapOption::empty() }
+        Self {
+            provider,
+            names,
+            current: ArcSwapOption::empty(),
+        }
     }
 
     /// Replaces the CA, if `ca` differs from the present one; says whether it does.
     pub(super) fn swap(&self, ca: ClientCa) -> bool {
-        if self.current.load().as_ref().is_some_and(|current| current.digest == ca.digest) {
+        if self
+            .current
+            .load()
+            .as_ref()
+            .is_some_and(|current| current.digest == ca.digest)
+        {
             return false;
         }
         self.current.store(Some(Arc::new(ca)));
@@ -118,8 +143,8 @@ impl SwappedVerifier {
 }
 
 impl ClientCertVerifier for SwappedVerifier {
-    /// None: a client then sends the certificate it has, and a list that is borrowed for the life of the verifier
-    /// could not follow a swap.
+    /// None: a client then sends the certificate it has, and a list that is borrowed for the life
+    /// of the verifier could not follow a swap.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -132,7 +157,9 @@ impl ClientCertVerifier for SwappedVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let current = self.current.load_full();
         let ca = current.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let verified = ca.verifier.verify_client_cert(end_entity, intermediates, now)?;
+        let verified = ca
+            .verifier
+            .verify_client_cert(end_entity, intermediates, now)?;
         self.names.allow(end_entity)?;
         Ok(verified)
     }
@@ -166,7 +193,9 @@ impl ClientCertVerifier for SwappedVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

@@ -1,17 +1,14 @@
 //! A serving certificate with its key, as read from a directory.
 
-use std::{
-    fs,
-    path::Path,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::{
-    Error, InconsistentKeys,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
-    sign::CertifiedKey,
-};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -54,17 +51,24 @@ impl Pair {
         certificate_file: &str,
         key_file: &str,
     ) -> Result<Self, TlsError> {
-        let unusable = |file: &str, source: UnusablePem| TlsError::Unusable { file: file.to_owned(), source };
+        let unusable = |file: &str, source: UnusablePem| TlsError::Unusable {
+            file: file.to_owned(),
+            source,
+        };
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unusable(certificate_file, error.into()))?;
-        let leaf = chain
-            .first()
-            .ok_or_else(|| TlsError::Missing { file: certificate_file.to_owned(), wanted: "certificate" })?;
+        let leaf = chain.first().ok_or_else(|| TlsError::Missing {
+            file: certificate_file.to_owned(),
+            wanted: "certificate",
+        })?;
         let (not_before, not_after) = {
-            let (_, leaf) =
-                X509Certificate::from_der(leaf).map_err(|error| unusable(certificate_file, error.into()))?;
-            (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp())
+            let (_, leaf) = X509Certificate::from_der(leaf)
+                .map_err(|error| unusable(certificate_file, error.into()))?;
+            (
+                leaf.validity().not_before.timestamp(),
+                leaf.validity().not_after.timestamp(),
+            )
         };
         let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             pem::Error::NoItemsFound => TlsError::Missing {
@@ -73,18 +77,31 @@ impl Pair {
             },
             error => unusable(key_file, error.into()),
         })?;
-        let certified = CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                TlsError::Mismatch { certificate: certificate_file.to_owned(), key: key_file.to_owned() }
-            }
-            Error::InvalidCertificate(reason) => unusable(certificate_file, UnusablePem::Certificate(reason)),
-            error => unusable(key_file, UnusablePem::Key(error)),
-        })?;
+        let certified =
+            CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
+                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch {
+                    certificate: certificate_file.to_owned(),
+                    key: key_file.to_owned(),
+                },
+                Error::InvalidCertificate(reason) => {
+                    unusable(certificate_file, UnusablePem::Certificate(reason))
+                }
+                error => unusable(key_file, UnusablePem::Key(error)),
+            })?;
         let mut digest = Sha256::new();
-        digest.update(u64::try_from(certificate.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(
+            u64::try_from(certificate.len())
+                .unwrap_or(u64::MAX)
+                .to_be_bytes(),
+        );
         digest.update(certificate);
         digest.update(key);
-        Ok(Self { certified: Arc::new(certified), not_before, not_after, digest: digest.finalize().into() })
+        Ok(Self {
+            certified: Arc::new(certified),
+            not_before,
+            not_after,
+            digest: digest.finalize().into(),
+        })
     }
 
     /// Whether the files were the same to the byte.
@@ -110,15 +127,23 @@ impl Pair {
         debug_assert!(in_use.valid(now));
         let file = directory.join("tls.crt").display().to_string();
         if self.expired(now) {
-            return Err(TlsError::Expired { file, not_after: date(self.not_after) });
+            return Err(TlsError::Expired {
+                file,
+                not_after: date(self.not_after),
+            });
         }
         if !self.valid(now) {
-            return Err(TlsError::NotYetValid { file, not_before: date(self.not_before) });
+            return Err(TlsError::NotYetValid {
+                file,
+                not_before: date(self.not_before),
+            });
         }
         Ok(())
     }
 }
 
 fn seconds(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }

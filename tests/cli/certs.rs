@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rstest::rstest;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -27,7 +29,11 @@ fn certs(directory: &Path, arguments: &[&str]) -> Output {
 #[track_caller]
 fn made(directory: &Path, arguments: &[&str]) -> String {
     let output = certs(directory, arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -60,11 +66,17 @@ fn end(certificate: &X509Certificate<'_>) -> SystemTime {
 #[test]
 fn a_ca_and_a_certificate_are_created_and_the_ca_bundle_is_printed() {
     let directory = TempDir::new().unwrap();
-    let bundle = made(directory.path(), &["--out", "a/b", "--dns-name", "127.0.0.1"]);
+    let bundle = made(
+        directory.path(),
+        &["--out", "a/b", "--dns-name", "127.0.0.1"],
+    );
     let out = directory.path().join("a/b");
     assert_eq!(names(&out), ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
     assert_eq!(bundle.lines().count(), 1);
-    assert_eq!(STANDARD.decode(bundle.trim()).unwrap(), fs::read(out.join("ca.crt")).unwrap());
+    assert_eq!(
+        STANDARD.decode(bundle.trim()).unwrap(),
+        fs::read(out.join("ca.crt")).unwrap()
+    );
 
     let (ca, serving) = (der(&out.join("ca.crt")), der(&out.join("tls.crt")));
     let (_, ca) = X509Certificate::from_der(&ca).unwrap();
@@ -72,8 +84,16 @@ fn a_ca_and_a_certificate_are_created_and_the_ca_bundle_is_printed() {
     assert!(ca.is_ca() && !serving.is_ca());
     assert_eq!(serving.issuer(), ca.subject());
     assert_eq!(
-        serving.subject_alternative_name().unwrap().unwrap().value.general_names,
-        [GeneralName::DNSName(NAME), GeneralName::IPAddress(&[127, 0, 0, 1])]
+        serving
+            .subject_alternative_name()
+            .unwrap()
+            .unwrap()
+            .value
+            .general_names,
+        [
+            GeneralName::DNSName(NAME),
+            GeneralName::IPAddress(&[127, 0, 0, 1])
+        ]
     );
     let now = SystemTime::now();
     assert!(end(&serving) > now + DAY * 364 && end(&serving) < now + DAY * 366);
@@ -84,8 +104,13 @@ fn a_ca_and_a_certificate_are_created_and_the_ca_bundle_is_printed() {
 fn only_the_owner_can_read_the_keys() {
     let directory = TempDir::new().unwrap();
     made(directory.path(), &["--out", "out"]);
-    let mode =
-        |name| fs::metadata(directory.path().join("out").join(name)).unwrap().permissions().mode() & 0o777;
+    let mode = |name| {
+        fs::metadata(directory.path().join("out").join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode("ca.key"), 0o600);
     assert_eq!(mode("tls.key"), 0o600);
 }
@@ -95,7 +120,10 @@ fn nothing_is_ever_overwritten() {
     let directory = TempDir::new().unwrap();
     let out = directory.path().join("out");
     made(directory.path(), &["--out", "out"]);
-    let before: Vec<Vec<u8>> = names(&out).iter().map(|name| fs::read(out.join(name)).unwrap()).collect();
+    let before: Vec<Vec<u8>> = names(&out)
+        .iter()
+        .map(|name| fs::read(out.join(name)).unwrap())
+        .collect();
     let complaint = refused(directory.path(), &["--out", "out"]);
     assert!(
         complaint.starts_with(
@@ -103,16 +131,25 @@ fn nothing_is_ever_overwritten() {
         ),
         "{complaint}"
     );
-    assert!(complaint.contains("add --ca out/ca.crt --ca-key out/ca.key"), "{complaint}");
+    assert!(
+        complaint.contains("add --ca out/ca.crt --ca-key out/ca.key"),
+        "{complaint}"
+    );
     assert_eq!(complaint.lines().count(), 1);
-    let after: Vec<Vec<u8>> = names(&out).iter().map(|name| fs::read(out.join(name)).unwrap()).collect();
+    let after: Vec<Vec<u8>> = names(&out)
+        .iter()
+        .map(|name| fs::read(out.join(name)).unwrap())
+        .collect();
     assert_eq!(before, after);
 
     // One file is enough, and then none is written.
     fs::create_dir(directory.path().join("other")).unwrap();
     fs::write(directory.path().join("other/tls.key"), "mine").unwrap();
     let complaint = refused(directory.path(), &["--out", "other"]);
-    assert!(complaint.starts_with("error: other: tls.key already exists"), "{complaint}");
+    assert!(
+        complaint.starts_with("error: other: tls.key already exists"),
+        "{complaint}"
+    );
     assert_eq!(names(&directory.path().join("other")), ["tls.key"]);
 }
 
@@ -130,15 +167,24 @@ fn a_certificate_is_renewed_in_place_and_the_ca_bundle_stays() {
     assert_ne!(fs::read(out.join("tls.crt")).unwrap(), old);
 
     // Elsewhere the CA's certificate comes along, for the Secret, and its key does not.
-    made(directory.path(), &[&["--out", "elsewhere"], &ca[..]].concat());
-    assert_eq!(names(&directory.path().join("elsewhere")), ["ca.crt", "tls.crt", "tls.key"]);
+    made(
+        directory.path(),
+        &[&["--out", "elsewhere"], &ca[..]].concat(),
+    );
+    assert_eq!(
+        names(&directory.path().join("elsewhere")),
+        ["ca.crt", "tls.crt", "tls.key"]
+    );
 
     // Another CA's certificate in the directory is not mixed with.
     made(directory.path(), &["--out", "another"]);
     fs::remove_file(directory.path().join("another/tls.crt")).unwrap();
     fs::remove_file(directory.path().join("another/tls.key")).unwrap();
     let complaint = refused(directory.path(), &[&["--out", "another"], &ca[..]].concat());
-    assert!(complaint.starts_with("error: another: ca.crt already exists"), "{complaint}");
+    assert!(
+        complaint.starts_with("error: another: ca.crt already exists"),
+        "{complaint}"
+    );
 }
 
 #[test]

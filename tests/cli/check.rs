@@ -1,4 +1,5 @@
-//! `check` through the binary: findings, who may use privileged runtimes, and replays of saved and running pods.
+//! `check` through the binary: findings, who may use privileged runtimes, and replays of saved and
+//! running pods.
 
 use std::fs;
 use std::path::Path;
@@ -34,14 +35,26 @@ fn the_default_configuration_has_warnings_and_lists_privileged_runtimes() {
     ran.assert_code(0);
     let text = &ran.stdout;
     assert!(!text.contains('\u{1b}'), "{text}");
-    assert!(text.contains("the built-in configuration: no errors, 4 warnings"), "{text}");
+    assert!(
+        text.contains("the built-in configuration: no errors, 4 warnings"),
+        "{text}"
+    );
     let lines: Vec<&str> = text.lines().collect();
     let column = lines[0].find("CODE").unwrap();
     assert!(lines[1][column..].starts_with("privileged "), "{text}");
-    assert!(lines[2][column..].starts_with("host-path-in-main "), "{text}");
+    assert!(
+        lines[2][column..].starts_with("host-path-in-main "),
+        "{text}"
+    );
     let csi = lines.iter().find(|line| line.starts_with("csi ")).unwrap();
-    assert!(csi.contains("yes, unrestricted: container csi-sidecar is privileged"), "{csi}");
-    let agent = lines.iter().find(|line| line.starts_with("agent-runtime ")).unwrap();
+    assert!(
+        csi.contains("yes, unrestricted: container csi-sidecar is privileged"),
+        "{csi}"
+    );
+    let agent = lines
+        .iter()
+        .find(|line| line.starts_with("agent-runtime "))
+        .unwrap();
     assert!(agent.ends_with("  no"), "{agent}");
     check(&[&REGION[..], &["--strict"]].concat()).assert_code(1);
 }
@@ -66,16 +79,28 @@ fn the_check_says_whom_the_policy_restricts(
 
 #[test]
 fn json_is_one_object_with_everything() {
-    let directory = config(&[("a.json", "{"), ("b.yaml", "labels: {a: '<region-id>'}\nvolumes: []")]);
+    let directory = config(&[
+        ("a.json", "{"),
+        ("b.yaml", "labels: {a: '<region-id>'}\nvolumes: []"),
+    ]);
     let ran = check(&["--config-dir", path(&directory), "-o", "json"]);
     ran.assert_code(1);
     let json = ran.json();
     let fields: Vec<&String> = json.as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["source", "errors", "warnings", "findings", "runtimes"]);
+    assert_eq!(
+        fields,
+        ["source", "errors", "warnings", "findings", "runtimes"]
+    );
     assert_eq!((&json["errors"], &json["warnings"]), (&json!(2), &json!(1)));
     let first = &json["findings"][0];
     let page = first["page"].as_str().unwrap();
-    assert!(page.ends_with(&format!("/findings.html#{}", first["code"].as_str().unwrap())), "{page}");
+    assert!(
+        page.ends_with(&format!(
+            "/findings.html#{}",
+            first["code"].as_str().unwrap()
+        )),
+        "{page}"
+    );
     let findings: Vec<String> = json["findings"]
         .as_array()
         .unwrap()
@@ -83,19 +108,36 @@ fn json_is_one_object_with_everything() {
         .map(|finding| {
             assert_eq!(finding.as_object().unwrap().len(), 6);
             let text = |field: &str| finding[field].as_str().unwrap().to_owned();
-            format!("{} {} {} {}", text("severity"), text("code"), text("runtime"), text("path"))
+            format!(
+                "{} {} {} {}",
+                text("severity"),
+                text("code"),
+                text("runtime"),
+                text("path")
+            )
         })
         .collect();
     assert_eq!(
         findings,
-        ["error syntax a $", "warning no-region b $.labels.a", "error unknown-field b $.volumes"]
+        [
+            "error syntax a $",
+            "warning no-region b $.labels.a",
+            "error unknown-field b $.volumes"
+        ]
     );
     assert_eq!(
         json["runtimes"],
         json!([{"name": "b", "revision": null, "privileged": [], "restrictedBy": []}])
     );
     // With the region it is known which revision that is.
-    let json = check(&[&REGION[..], &["--config-dir", path(&directory), "-o", "json"]].concat()).json();
+    let json = check(
+        &[
+            &REGION[..],
+            &["--config-dir", path(&directory), "-o", "json"],
+        ]
+        .concat(),
+    )
+    .json();
     assert_eq!(json["runtimes"][0]["revision"].as_str().unwrap().len(), 12);
 }
 
@@ -104,7 +146,11 @@ fn a_missing_region_is_only_a_warning() {
     let ran = check(&[]);
     ran.assert_code(0);
     assert!(ran.stdout.contains("warning   no-region"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("(unknown until --region-id is set)"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("(unknown until --region-id is set)"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[rstest]
@@ -117,7 +163,11 @@ fn a_missing_region_is_only_a_warning() {
 fn invalid_arguments_exit_with_2(#[case] arguments: &[&str], #[case] expected: &str) {
     let ran = check(&[&REGION[..], arguments].concat());
     ran.assert_code(2);
-    assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(expected), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("error: ") && ran.stderr.contains(expected),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.stdout, "");
 }
 
@@ -143,7 +193,10 @@ fn write(directory: &Path, name: &str, value: &Value) -> String {
 
 #[test]
 fn a_change_is_shown_pod_by_pod() {
-    let (old, new) = (config(&[("tools", &runtime("i:1"))]), config(&[("tools", &runtime("i:2"))]));
+    let (old, new) = (
+        config(&[("tools", &runtime("i:1"))]),
+        config(&[("tools", &runtime("i:2"))]),
+    );
     let pods = tempfile::tempdir().unwrap();
     let taken = json!({"initContainers": [{"name": "helper", "image": "i:1", "restartPolicy": "Always",
         "resources": {"limits": {"cpu": 1}}}]});
@@ -151,7 +204,14 @@ fn a_change_is_shown_pod_by_pod() {
         pod("plain", &json!({})), pod("has-the-old-one", &taken),
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}, "spec": {"containers": []}}]});
     let file = write(pods.path(), "pods.json", &list);
-    let arguments = ["--config-dir", path(&new), "--against", path(&old), "-f", &file];
+    let arguments = [
+        "--config-dir",
+        path(&new),
+        "--against",
+        path(&old),
+        "-f",
+        &file,
+    ];
     let ran = check(&arguments);
     ran.assert_code(1);
     let text = &ran.stdout;
@@ -177,8 +237,23 @@ fn a_change_is_shown_pod_by_pod() {
         json!([{"path": "spec.initContainers[helper].image", "before": "i:1", "after": "i:2"}])
     );
     // The other way round: what was denied is not any more, which nobody minds.
-    check(&["--config-dir", path(&old), "--against", path(&new), "-f", &file]).assert_code(0);
-    let same = check(&["--config-dir", path(&old), "--against", path(&old), "-f", &file]);
+    check(&[
+        "--config-dir",
+        path(&old),
+        "--against",
+        path(&new),
+        "-f",
+        &file,
+    ])
+    .assert_code(0);
+    let same = check(&[
+        "--config-dir",
+        path(&old),
+        "--against",
+        path(&old),
+        "-f",
+        &file,
+    ]);
     same.assert_code(0);
     assert!(
         same.stdout.contains("Replayed 2 sandbox pods against ")
@@ -190,28 +265,66 @@ fn a_change_is_shown_pod_by_pod() {
 
 #[test]
 fn injected_pods_are_replayed_as_they_were_before() {
-    let (old, new) = (config(&[("tools", &runtime("i:1"))]), config(&[("tools", &runtime("i:2"))]));
+    let (old, new) = (
+        config(&[("tools", &runtime("i:1"))]),
+        config(&[("tools", &runtime("i:2"))]),
+    );
     let directory = tempfile::tempdir().unwrap();
     let file = write(directory.path(), "pod.json", &pod("plain", &json!({})));
-    let injected = run(&["dry-run", "--config-dir", path(&old), "-f", &file, "-o", "json"]).json();
+    let injected = run(&[
+        "dry-run",
+        "--config-dir",
+        path(&old),
+        "-f",
+        &file,
+        "-o",
+        "json",
+    ])
+    .json();
     assert_eq!(injected["spec"]["initContainers"][0]["image"], "i:1");
     let file = write(directory.path(), "injected.json", &injected);
-    let ran = check(&["--config-dir", path(&new), "--against", path(&old), "-f", &file]);
+    let ran = check(&[
+        "--config-dir",
+        path(&new),
+        "--against",
+        path(&old),
+        "-f",
+        &file,
+    ]);
     ran.assert_code(0);
-    assert!(ran.stdout.contains(": 1 would change, 0 newly denied.\n"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("helper].image: \"i:1\" -> \"i:2\""), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(": 1 would change, 0 newly denied.\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("helper].image: \"i:1\" -> \"i:2\""),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
 fn a_removed_runtime_denies_pods_that_request_it() {
-    let (old, new) = (config(&[("tools", &runtime("i:1"))]), config(&[("other", "{}")]));
+    let (old, new) = (
+        config(&[("tools", &runtime("i:1"))]),
+        config(&[("other", "{}")]),
+    );
     let directory = tempfile::tempdir().unwrap();
     let file = write(directory.path(), "pod.json", &pod("plain", &json!({})));
-    let ran = check(&["--config-dir", path(&new), "--against", path(&old), "-f", &file]);
+    let ran = check(&[
+        "--config-dir",
+        path(&new),
+        "--against",
+        path(&old),
+        "-f",
+        &file,
+    ]);
     ran.assert_code(1);
     assert!(ran.stdout.contains("injected -> denied"), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("runtime \"tools\" (requested by annotation) is not configured"),
+        ran.stdout
+            .contains("runtime \"tools\" (requested by annotation) is not configured"),
         "{}",
         ran.stdout
     );
@@ -221,16 +334,29 @@ fn a_removed_runtime_denies_pods_that_request_it() {
 fn recorded_reviews_are_replayed_and_errors_reported_first() {
     let new = config(&[("agent-runtime", "{}"), ("csi", "{}")]);
     let default = "manifests/components/default-config/runtimes";
-    let arguments = [&REGION[..], &["--against", default, "-f", "testdata/reviews"]].concat();
+    let arguments = [
+        &REGION[..],
+        &["--against", default, "-f", "testdata/reviews"],
+    ]
+    .concat();
     let ran = check(&[&["--config-dir", path(&new)], &arguments[..]].concat());
     ran.assert_code(0);
-    assert!(ran.stdout.contains("Replayed 8 sandbox pods against "), "{}", ran.stdout);
-    assert!(ran.stdout.contains("- spec.initContainers[csi-sidecar]"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("Replayed 8 sandbox pods against "),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("- spec.initContainers[csi-sidecar]"),
+        "{}",
+        ran.stdout
+    );
     let broken = config(&[("csi", "{")]);
     let ran = check(&[&["--config-dir", path(&broken)], &arguments[..]].concat());
     ran.assert_code(1);
     assert!(
-        ran.stderr.contains("pods were not replayed because the configuration has errors"),
+        ran.stderr
+            .contains("pods were not replayed because the configuration has errors"),
         "{}",
         ran.stderr
     );
@@ -255,10 +381,27 @@ async fn the_pods_of_a_cluster_are_replayed_against_its_configuration() {
     server.put(&owned);
     let (kubeconfig, new) = (kubeconfig(&server), config(&[("tools", &runtime("i:2"))]));
     let live = |more: &[&str]| {
-        let kubeconfig = kubeconfig.path().join("config").to_str().unwrap().to_owned();
-        let arguments = [&["--live", "--kubeconfig", &kubeconfig, "--config-dir", path(&new)], more].concat();
+        let kubeconfig = kubeconfig
+            .path()
+            .join("config")
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let arguments = [
+            &[
+                "--live",
+                "--kubeconfig",
+                &kubeconfig,
+                "--config-dir",
+                path(&new),
+            ],
+            more,
+        ]
+        .concat();
         let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-        tokio::task::spawn_blocking(move || check(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+        tokio::task::spawn_blocking(move || {
+            check(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        })
     };
     let all = live(&["-A"]).await.unwrap();
     all.assert_code(0);
@@ -269,12 +412,30 @@ async fn the_pods_of_a_cluster_are_replayed_against_its_configuration() {
         "{}",
         all.stdout
     );
-    assert!(all.stdout.contains("\nteam-0/owned: injected\n"), "{}", all.stdout);
-    let one = live(&["-n", "team-1", "-o", "json", "--against", "sandbox-system/sandbox-injection-config"])
+    assert!(
+        all.stdout.contains("\nteam-0/owned: injected\n"),
+        "{}",
+        all.stdout
+    );
+    let one = live(&[
+        "-n",
+        "team-1",
+        "-o",
+        "json",
+        "--against",
+        "sandbox-system/sandbox-injection-config",
+    ])
+    .await
+    .unwrap();
+    assert_eq!(one.json()["replay"]["pods"], 65);
+    let none = live(&["-n", "team-0", "--against", "sandbox-system/none"])
         .await
         .unwrap();
-    assert_eq!(one.json()["replay"]["pods"], 65);
-    let none = live(&["-n", "team-0", "--against", "sandbox-system/none"]).await.unwrap();
     none.assert_code(2);
-    assert!(none.stderr.contains("ConfigMap sandbox-system/none does not exist"), "{}", none.stderr);
+    assert!(
+        none.stderr
+            .contains("ConfigMap sandbox-system/none does not exist"),
+        "{}",
+        none.stderr
+    );
 }

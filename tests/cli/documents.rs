@@ -31,10 +31,18 @@ fn quotes(text: &str) -> Vec<&str> {
 /// The first column of README's table of symptoms, without the symptoms that Kubernetes reports.
 fn symptoms() -> Vec<String> {
     let readme = fs::read_to_string("README.md").unwrap();
-    let section = readme.split("\n## Troubleshooting\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section = readme
+        .split("\n## Troubleshooting\n")
+        .nth(1)
+        .unwrap()
+        .split("\n## ")
+        .next()
+        .unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     let symptoms = rows.map(|row| row.split('|').nth(1).unwrap().trim().to_owned());
-    symptoms.filter(|symptom| !symptom.starts_with("the pod ")).collect()
+    symptoms
+        .filter(|symptom| !symptom.starts_with("the pod "))
+        .collect()
 }
 
 /// What `/readyz` says, once it contains the text.
@@ -46,11 +54,17 @@ async fn readyz(process: &Process, text: &str) -> String {
     .await
 }
 
-/// What `/readyz` says of a broken configuration, and of one that waits for a region that the node does not name.
+/// What `/readyz` says of a broken configuration, and of one that waits for a region that the node
+/// does not name.
 async fn reasons() -> String {
     let server = ApiServer::start().await;
-    server.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": {}}}));
-    server.put(&config_map(&[("csi", r#"{"csiSidecar": [{"name": "a", "image": "i:1", "ports": 1}]}"#)]));
+    server.put(
+        &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": {}}}),
+    );
+    server.put(&config_map(&[(
+        "csi",
+        r#"{"csiSidecar": [{"name": "a", "image": "i:1", "ports": 1}]}"#,
+    )]));
     let directory = kubeconfig(&server);
     let kubeconfig = directory.path().join("config").to_str().unwrap().to_owned();
     let process = Process::start(&[
@@ -63,15 +77,25 @@ async fn reasons() -> String {
     ])
     .await;
     let broken = readyz(&process, "csi: ").await;
-    server.put(&config_map(&[("csi", r#"{"labels": {"region": "<region-id>"}}"#)]));
+    server.put(&config_map(&[(
+        "csi",
+        r#"{"labels": {"region": "<region-id>"}}"#,
+    )]));
     broken + &readyz(&process, "region: ").await
 }
 
 #[tokio::test]
 async fn the_messages_in_the_troubleshooting_table_are_the_programs() {
     let mut reports = Vec::new();
-    files(Path::new("testdata/golden"), |name| name.starts_with("report."), &mut reports);
-    let mut said: Vec<String> = reports.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    files(
+        Path::new("testdata/golden"),
+        |name| name.starts_with("report."),
+        &mut reports,
+    );
+    let mut said: Vec<String> = reports
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
     let denied = run(&[
         "dry-run",
         "-f",
@@ -89,7 +113,10 @@ async fn the_messages_in_the_troubleshooting_table_are_the_programs() {
 
     let mut checked = 0;
     for symptom in symptoms() {
-        for quote in quotes(&symptom).into_iter().filter(|quote| *quote != "/readyz") {
+        for quote in quotes(&symptom)
+            .into_iter()
+            .filter(|quote| *quote != "/readyz")
+        {
             assert!(
                 said.iter().any(|text| text.contains(quote)),
                 "nothing says {quote:?}: {:?}",
@@ -98,7 +125,10 @@ async fn the_messages_in_the_troubleshooting_table_are_the_programs() {
             checked += 1;
         }
     }
-    assert!(checked >= 6, "only {checked} messages were found in the table");
+    assert!(
+        checked >= 6,
+        "only {checked} messages were found in the table"
+    );
 }
 
 /// The command lines of the program in a Markdown file: in backticks, or a line of a code block.
@@ -107,10 +137,14 @@ fn commands(text: &str) -> Vec<String> {
     for (index, part) in text.split("```").enumerate() {
         if index % 2 == 1 {
             let lines = part.replace("\\\n", " ");
-            let lines = lines.lines().filter_map(|line| line.trim_start().strip_prefix("sandbox-injector "));
+            let lines = lines
+                .lines()
+                .filter_map(|line| line.trim_start().strip_prefix("sandbox-injector "));
             commands.extend(lines.map(str::to_owned));
         } else {
-            let quoted = quotes(part).into_iter().filter_map(|quote| quote.strip_prefix("sandbox-injector "));
+            let quoted = quotes(part)
+                .into_iter()
+                .filter_map(|quote| quote.strip_prefix("sandbox-injector "));
             commands.extend(quoted.map(str::to_owned));
         }
     }
@@ -120,10 +154,24 @@ fn commands(text: &str) -> Vec<String> {
 #[test]
 fn documents_use_only_verbs_and_flags_that_exist() {
     let help = run(&["--help"]).stdout;
-    let verbs = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let verbs = verbs.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
-    let help: BTreeMap<&str, String> = verbs.map(|verb| (verb, run(&[verb, "--help"]).stdout)).collect();
-    assert!(help.contains_key("serve") && help.contains_key("completion"), "{:?}", help.keys());
+    let verbs = help
+        .split("Commands:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let verbs = verbs
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let help: BTreeMap<&str, String> = verbs
+        .map(|verb| (verb, run(&[verb, "--help"]).stdout))
+        .collect();
+    assert!(
+        help.contains_key("serve") && help.contains_key("completion"),
+        "{:?}",
+        help.keys()
+    );
     let mut documents = Vec::new();
     files(Path::new("."), |name| name.ends_with(".md"), &mut documents);
     let mut found = 0;
@@ -131,10 +179,14 @@ fn documents_use_only_verbs_and_flags_that_exist() {
         for command in commands(&fs::read_to_string(&document).unwrap()) {
             let mut words = command.split_whitespace();
             let verb = words.next().unwrap();
-            let flags = help.get(verb).unwrap_or_else(|| panic!("{}: no verb {verb:?}", document.display()));
+            let flags = help
+                .get(verb)
+                .unwrap_or_else(|| panic!("{}: no verb {verb:?}", document.display()));
             for word in words.filter(|word| word.starts_with("--")) {
                 let flag = word.split(['=', '`', '|', ';']).next().unwrap();
-                let known = flags.split([' ', '\n', ',', '=', '<', '[']).any(|word| word == flag);
+                let known = flags
+                    .split([' ', '\n', ',', '=', '<', '['])
+                    .any(|word| word == flag);
                 assert!(known, "{}: {verb} has no flag {flag:?}", document.display());
             }
             found += 1;

@@ -1,4 +1,5 @@
-//! Every example's pod, as `dry-run` shows it. `UPDATE_GOLDEN=1 cargo test --test cli examples` rewrites what is expected.
+//! Every example's pod, as `dry-run` shows it. `UPDATE_GOLDEN=1 cargo test --test cli examples`
+//! rewrites what is expected.
 
 use std::fs;
 use std::path::Path;
@@ -19,13 +20,29 @@ fn names(directory: &str, ending: &str) -> Vec<String> {
 
 fn after_injection(name: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-injector"));
-    command.args(["dry-run", "-o", "yaml", "--region-id", "cn-zhangjiakou", "-f"]);
-    command.arg(format!("manifests/examples/{name}")).env_remove("KUBECONFIG");
+    command.args([
+        "dry-run",
+        "-o",
+        "yaml",
+        "--region-id",
+        "cn-zhangjiakou",
+        "-f",
+    ]);
+    command
+        .arg(format!("manifests/examples/{name}"))
+        .env_remove("KUBECONFIG");
     if name == POOL {
-        command.args(["--config-dir", "manifests/components/shared-workspace/runtimes"]);
+        command.args([
+            "--config-dir",
+            "manifests/components/shared-workspace/runtimes",
+        ]);
     }
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -40,10 +57,22 @@ fn the_pods_of_every_example_are_unchanged() {
             fs::write(&golden, &pods).unwrap();
         }
         let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(pods, expected, "{name}: UPDATE_GOLDEN=1 rewrites {}", golden.display());
-        assert!(pods.contains("sandbox-injector.io/status"), "{name}: nothing is injected");
+        assert_eq!(
+            pods,
+            expected,
+            "{name}: UPDATE_GOLDEN=1 rewrites {}",
+            golden.display()
+        );
+        assert!(
+            pods.contains("sandbox-injector.io/status"),
+            "{name}: nothing is injected"
+        );
     }
-    assert_eq!(names("testdata/examples", ".yaml"), examples, "left-overs in testdata/examples");
+    assert_eq!(
+        names("testdata/examples", ".yaml"),
+        examples,
+        "left-overs in testdata/examples"
+    );
 }
 
 #[test]

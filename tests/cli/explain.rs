@@ -11,9 +11,17 @@ use support::process::Process;
 
 /// A row of the table: field and action.
 fn rows(table: &str) -> Vec<(String, String)> {
-    let begun = table.lines().skip_while(|line| !line.trim_start().starts_with("RUNTIME "));
-    let words = begun.skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-    words.map(|words| (words[1].clone(), words[2].clone())).collect()
+    let begun = table
+        .lines()
+        .skip_while(|line| !line.trim_start().starts_with("RUNTIME "));
+    let words = begun.skip(1).map(|line| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    words
+        .map(|words| (words[1].clone(), words[2].clone()))
+        .collect()
 }
 
 /// The value at `spec.containers[0].env[A]`; brackets hold a position or an identity.
@@ -30,7 +38,9 @@ fn at<'v>(pod: &'v Value, path: &str) -> &'v Value {
         };
         let item = |items: &'v Vec<Value>| match step.parse::<usize>() {
             Ok(index) => items.get(index),
-            Err(_) => items.iter().find(|item| item["name"] == step || item["mountPath"] == step),
+            Err(_) => items
+                .iter()
+                .find(|item| item["name"] == step || item["mountPath"] == step),
         };
         value = match value {
             Value::Array(items) => item(items).unwrap_or(&Value::Null),
@@ -41,7 +51,8 @@ fn at<'v>(pod: &'v Value, path: &str) -> &'v Value {
     value
 }
 
-/// A pod that makes each kind of decision: something to add, something equal, something else, a hook to chain.
+/// A pod that makes each kind of decision: something to add, something equal, something else, a
+/// hook to chain.
 fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "p", "labels": {"agents.kruise.io/sandbox-pool": "p"}},
@@ -107,11 +118,20 @@ fn every_row_agrees_with_the_injected_pod(#[case] review: Option<&str>) {
             + count(&pod["spec"]["volumes"])
             + count(&main["env"])
             + count(&main["volumeMounts"])
-            + main["lifecycle"].as_object().map_or(0, serde_json::Map::len)
+            + main["lifecycle"]
+                .as_object()
+                .map_or(0, serde_json::Map::len)
     };
-    assert_eq!(counts(&rows)["added"], items(&after) - items(&before), "{table}");
+    assert_eq!(
+        counts(&rows)["added"],
+        items(&after) - items(&before),
+        "{table}"
+    );
     assert!(table.contains("(decided by: flag)"), "{table}");
-    assert!(table.contains("Adds the annotation sandbox-injector.io/status."), "{table}");
+    assert!(
+        table.contains("Adds the annotation sandbox-injector.io/status."),
+        "{table}"
+    );
     if review.is_none() {
         let counts = counts(&rows);
         assert_eq!((counts["kept"], counts["chained"]), (1, 1), "{table}");
@@ -122,10 +142,12 @@ fn every_row_agrees_with_the_injected_pod(#[case] review: Option<&str>) {
 #[test]
 fn the_mark_is_mentioned_only_where_the_patch_sets_it() {
     let directory = tempfile::tempdir().unwrap();
-    let (config, file) = (directory.path().join("config"), directory.path().join("pod.json"));
+    let (config, file) = (
+        directory.path().join("config"),
+        directory.path().join("pod.json"),
+    );
     fs::create_dir(&config).unwrap();
-    let tools =
-        json!({"mainContainer": {"env": [{"name": "DOCS", "value": "https://sandbox-injector.io/docs"}]}});
+    let tools = json!({"mainContainer": {"env": [{"name": "DOCS", "value": "https://sandbox-injector.io/docs"}]}});
     fs::write(config.join("tools"), tools.to_string()).unwrap();
     let explained = |pod: &Value, mark: &str| {
         fs::write(&file, pod.to_string()).unwrap();
@@ -147,13 +169,19 @@ fn the_mark_is_mentioned_only_where_the_patch_sets_it() {
     };
     let annotation = "the annotation sandbox-injector.io/status.";
     let unmarked = explained(&pod(), "--status-annotation=false");
-    assert!(unmarked.contains("env[DOCS]") && !unmarked.contains(annotation), "{unmarked}");
+    assert!(
+        unmarked.contains("env[DOCS]") && !unmarked.contains(annotation),
+        "{unmarked}"
+    );
     let added = explained(&pod(), "--status-annotation=true");
     assert!(added.contains(&format!("Adds {annotation}")), "{added}");
     let mut marked = pod();
     marked["metadata"]["annotations"] = json!({"sandbox-injector.io/status": "old"});
     let replaced = explained(&marked, "--status-annotation=true");
-    assert!(replaced.contains(&format!("Updates {annotation}")), "{replaced}");
+    assert!(
+        replaced.contains(&format!("Updates {annotation}")),
+        "{replaced}"
+    );
 }
 
 #[rstest]
@@ -186,7 +214,12 @@ fn the_reason_why_nothing_is_injected_is_reported(
         "team/sandbox=yes",
     ]);
     ran.assert_code(0);
-    assert!(ran.stdout.starts_with(&format!("Pod default/p: {heading}\n")), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .starts_with(&format!("Pod default/p: {heading}\n")),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains(why), "{}", ran.stdout);
     if heading == "ignored" {
         assert!(ran.stdout.contains("team/sandbox=yes"), "{}", ran.stdout);
@@ -202,24 +235,42 @@ async fn the_log_line_has_the_outcome_and_the_counts_of_the_table() {
     let mut out = pod();
     out["metadata"]["name"] = "out".into();
     out["metadata"]["annotations"] = json!({"sandbox-injector.io/runtimes": "none"});
-    let process =
-        Process::start(&["--region-id", "cn-hangzhou", "--lookups", "off", "--log-format", "json"]).await;
+    let process = Process::start(&[
+        "--region-id",
+        "cn-hangzhou",
+        "--lookups",
+        "off",
+        "--log-format",
+        "json",
+    ])
+    .await;
     let client = process.client();
     for pod in [pod(), clash, out] {
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
         let file = directory.path().join("pod.json");
         fs::write(&file, pod.to_string()).unwrap();
-        let table =
-            run(&["dry-run", "--region-id", "cn-hangzhou", "-f", file.to_str().unwrap(), "-o", "explain"])
-                .stdout;
+        let table = run(&[
+            "dry-run",
+            "--region-id",
+            "cn-hangzhou",
+            "-f",
+            file.to_str().unwrap(),
+            "-o",
+            "explain",
+        ])
+        .stdout;
         let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "u", "operation": "CREATE", "resource": {"group": "", "version": "v1", "resource": "pods"},
             "namespace": "default", "object": pod}});
         client.mutate(review.to_string()).await;
         let line = eventually("the log line", async || {
             let lines = process.log();
-            let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.into_iter().find(|line| line["message"] == "review" && line["name"] == *name)
+            let lines = lines
+                .iter()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines
+                .into_iter()
+                .find(|line| line["message"] == "review" && line["name"] == *name)
         })
         .await;
         let heading = table.lines().next().unwrap();
@@ -229,7 +280,10 @@ async fn the_log_line_has_the_outcome_and_the_counts_of_the_table() {
             "{heading}\n{line:#}"
         );
         assert!(
-            heading.contains(&format!("(decided by: {})", line["decided_by"].as_str().unwrap())),
+            heading.contains(&format!(
+                "(decided by: {})",
+                line["decided_by"].as_str().unwrap()
+            )),
             "{heading}"
         );
         let counts = counts(&rows(&table));

@@ -14,7 +14,9 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A configuration.
@@ -45,8 +47,17 @@ impl Case {
 
     fn dry_run(&self, pod: &Value, config: &str, runtimes: &str, more: &[&str]) -> Value {
         let file = self.file("before.json", pod);
-        let arguments =
-            ["dry-run", "--config-dir", config, "-f", &file, "-o", "json", "--runtimes", runtimes];
+        let arguments = [
+            "dry-run",
+            "--config-dir",
+            config,
+            "-f",
+            &file,
+            "-o",
+            "json",
+            "--runtimes",
+            runtimes,
+        ];
         self.admitted(run(&[&arguments[..], more].concat()).json())
     }
 
@@ -92,16 +103,25 @@ fn stale(arguments: &[&str]) -> Ran {
 
 /// The rows of the table, as words.
 fn rows(ran: &Ran) -> Vec<Vec<String>> {
-    let mut lines = ran.stdout.lines().map(|line| line.split_whitespace().map(str::to_owned).collect());
+    let mut lines = ran
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect());
     let header: Vec<String> = lines.next().unwrap_or_default();
-    assert_eq!(header, ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"]);
+    assert_eq!(
+        header,
+        ["NAMESPACE", "POD", "RUNTIME", "STATE", "THEN", "NOW"]
+    );
     lines.collect()
 }
 
 fn revision(config: &str, runtime: &str) -> String {
     let json = run(&["check", "--config-dir", config, "-o", "json"]).json();
     let runtimes = json["runtimes"].as_array().unwrap().clone();
-    let found = runtimes.iter().find(|found| found["name"] == runtime).unwrap();
+    let found = runtimes
+        .iter()
+        .find(|found| found["name"] == runtime)
+        .unwrap();
     found["revision"].as_str().unwrap().to_owned()
 }
 
@@ -123,7 +143,13 @@ fn a_pod_of_the_current_configuration_is_not_stale() {
 #[test]
 fn changed_removed_and_unmarked_are_distinguished() {
     let case = Case::new();
-    let old = case.config("old", &[("tools", &runtime("i:1")), ("extra", r#"{"labels": {"extra": "1"}}"#)]);
+    let old = case.config(
+        "old",
+        &[
+            ("tools", &runtime("i:1")),
+            ("extra", r#"{"labels": {"extra": "1"}}"#),
+        ],
+    );
     let new = case.config("new", &[("tools", &runtime("i:2"))]);
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [
         case.injected(&old, "changed", "tools", &[]),
@@ -137,7 +163,11 @@ fn changed_removed_and_unmarked_are_distinguished() {
     let ran = stale(&["--config-dir", &new, "-f", &file]);
     ran.assert_code(1);
     assert_eq!(ran.stderr, "3 of 4 sandbox pods are stale\n");
-    let (then, now, extra) = (revision(&old, "tools"), revision(&new, "tools"), revision(&old, "extra"));
+    let (then, now, extra) = (
+        revision(&old, "tools"),
+        revision(&new, "tools"),
+        revision(&old, "extra"),
+    );
     let expected = [
         ["default", "changed", "tools", "changed", &then, &now],
         ["default", "removed", "tools", "changed", &then, &now],
@@ -157,7 +187,9 @@ fn changed_removed_and_unmarked_are_distinguished() {
 fn the_diff_is_what_a_new_pod_would_have_instead() {
     let case = Case::new();
     let old = case.config("old", &[("tools", &runtime("i:1"))]);
-    let newer = runtime("i:2").replace("/work/start", "/work/go").replace("\"on\"", "\"off\"");
+    let newer = runtime("i:2")
+        .replace("/work/start", "/work/go")
+        .replace("\"on\"", "\"off\"");
     let new = case.config("new", &[("tools", &newer)]);
     let file = case.file("pod.json", &case.injected(&old, "a", "tools", &[]));
     let ran = stale(&["--config-dir", &new, "-f", &file, "-o", "diff"]);
@@ -165,14 +197,23 @@ fn the_diff_is_what_a_new_pod_would_have_instead() {
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 4, "{}", ran.stdout);
     assert!(lines[0].contains("Pod a: tools changed ("), "{}", lines[0]);
-    assert_eq!(lines[1], "  ~ spec.initContainers[helper].image: \"i:1\" -> \"i:2\"");
+    assert_eq!(
+        lines[1],
+        "  ~ spec.initContainers[helper].image: \"i:1\" -> \"i:2\""
+    );
     assert!(
         lines[2..].contains(&"  ~ spec.containers[main].env[TOOLS].value: \"on\" -> \"off\""),
         "{}",
         ran.stdout
     );
-    let hook = lines[2..].iter().find(|line| line.contains("lifecycle.postStart.exec.command")).unwrap();
-    assert!(hook.contains("/work/start") && hook.contains("/work/go"), "{hook}");
+    let hook = lines[2..]
+        .iter()
+        .find(|line| line.contains("lifecycle.postStart.exec.command"))
+        .unwrap();
+    assert!(
+        hook.contains("/work/start") && hook.contains("/work/go"),
+        "{hook}"
+    );
 }
 
 #[test]
@@ -193,10 +234,17 @@ fn the_diff_keeps_the_pods_own_hooks_in_their_chains() {
     ran.assert_code(1);
     let lines: Vec<&str> = ran.stdout.lines().skip(1).collect();
     assert_eq!(lines.len(), 1, "{}", ran.stdout);
-    assert!(lines[0].contains("lifecycle.preStop.exec.command"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("lifecycle.preStop.exec.command"),
+        "{}",
+        lines[0]
+    );
     let (was, is) = lines[0].split_once(" -> ").unwrap();
     for (side, command) in [(was, "/old-stop"), (is, "/new-stop")] {
-        assert!(side.contains(&format!("(exec {command})")) && side.contains("own-stop"), "{side}");
+        assert!(
+            side.contains(&format!("(exec {command})")) && side.contains("own-stop"),
+            "{side}"
+        );
     }
 }
 
@@ -208,15 +256,23 @@ fn the_diff_shows_a_main_container_that_comes_after_an_injected_one() {
             "containers": [{"name": "helper", "image": "i:1"}]})
         .to_string()
     };
-    let (old, new) =
-        (case.config("old", &[("tools", &tools("1"))]), case.config("new", &[("tools", &tools("2"))]));
+    let (old, new) = (
+        case.config("old", &[("tools", &tools("1"))]),
+        case.config("new", &[("tools", &tools("2"))]),
+    );
     let mut before = pod("a");
-    before["spec"]["containers"].as_array_mut().unwrap().insert(0, json!({"name": "helper", "image": "i:1"}));
+    before["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .insert(0, json!({"name": "helper", "image": "i:1"}));
     let file = case.file("pod.json", &case.injected_into(&before, &old, "tools"));
     let ran = stale(&["--config-dir", &new, "-f", &file, "-o", "diff"]);
     ran.assert_code(1);
     let lines: Vec<&str> = ran.stdout.lines().skip(1).collect();
-    assert_eq!(lines, ["  ~ spec.containers[main].env[TOOLS].value: \"1\" -> \"2\""]);
+    assert_eq!(
+        lines,
+        ["  ~ spec.containers[main].env[TOOLS].value: \"1\" -> \"2\""]
+    );
 }
 
 #[test]
@@ -229,8 +285,10 @@ fn a_pod_that_would_get_more_or_less_is_stale() {
     less["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "tools".into();
     let mut bare = pod("bare");
     bare["metadata"]["annotations"] = json!({"sandbox-injector.io/runtimes": "tools"});
-    let file =
-        case.file("pods.json", &json!({"apiVersion": "v1", "kind": "List", "items": [more, less, bare]}));
+    let file = case.file(
+        "pods.json",
+        &json!({"apiVersion": "v1", "kind": "List", "items": [more, less, bare]}),
+    );
     let ran = stale(&["--config-dir", &config, "-f", &file]);
     ran.assert_code(1);
     let (tools, extra) = (revision(&config, "tools"), revision(&config, "extra"));
@@ -254,10 +312,29 @@ fn without_a_mark_only_differences_count() {
     for pod in [&mut same, &mut other] {
         pod["metadata"]["annotations"] = json!({"sandbox-injector.io/runtimes": "tools"});
     }
-    let file = case.file("pods.json", &json!({"apiVersion": "v1", "kind": "List", "items": [same, other]}));
-    let ran = stale(&["--config-dir", &new, "-f", &file, "--status-annotation=false"]);
+    let file = case.file(
+        "pods.json",
+        &json!({"apiVersion": "v1", "kind": "List", "items": [same, other]}),
+    );
+    let ran = stale(&[
+        "--config-dir",
+        &new,
+        "-f",
+        &file,
+        "--status-annotation=false",
+    ]);
     ran.assert_code(1);
-    assert_eq!(rows(&ran), [["default", "other", "tools", "unmarked", "-", &revision(&new, "tools")]]);
+    assert_eq!(
+        rows(&ran),
+        [[
+            "default",
+            "other",
+            "tools",
+            "unmarked",
+            "-",
+            &revision(&new, "tools")
+        ]]
+    );
     assert_eq!(rows(&stale(&["--config-dir", &new, "-f", &file])).len(), 2);
 }
 
@@ -286,8 +363,16 @@ fn unreadable_input_exits_with_2() {
     stale(&["--config-dir", "/none", "-f", &sandbox_set(&case)]).assert_code(2);
     let nowhere = stale(&["--config-dir", &config]);
     nowhere.assert_code(2);
-    assert!(nowhere.stderr.contains("no cluster available"), "{}", nowhere.stderr);
-    for nonsense in [&["-A", "-f", "x"][..], &["-l", "a=b", "-f", "x"], &["-A", "-n", "x"]] {
+    assert!(
+        nowhere.stderr.contains("no cluster available"),
+        "{}",
+        nowhere.stderr
+    );
+    for nonsense in [
+        &["-A", "-f", "x"][..],
+        &["-l", "a=b", "-f", "x"],
+        &["-A", "-n", "x"],
+    ] {
         stale(nonsense).assert_code(2);
     }
 }
@@ -298,9 +383,11 @@ async fn pods_of_a_cluster_have_their_owners_looked_up() {
     let config = case.config("now", &[("tools", &runtime("i:1")), ("extra", "{}")]);
     let server = ApiServer::with_kruise().await;
     let mut owned = case.injected(&config, "owned", "tools", &[]);
-    let sandbox = server.put(&json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
+    let sandbox = server.put(
+        &json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
         "metadata": {"name": "owned", "namespace": "default"},
-        "spec": {"runtimes": [{"name": "tools"}, {"name": "extra"}]}}));
+        "spec": {"runtimes": [{"name": "tools"}, {"name": "extra"}]}}),
+    );
     owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
         "name": "owned", "uid": sandbox["metadata"]["uid"], "controller": true}]);
     server.put(&owned);
@@ -308,21 +395,53 @@ async fn pods_of_a_cluster_have_their_owners_looked_up() {
     elsewhere["metadata"]["namespace"] = "elsewhere".into();
     server.put(&elsewhere);
     let kubeconfig = kubeconfig(&server);
-    let kubeconfig = kubeconfig.path().join("config").to_str().unwrap().to_owned();
+    let kubeconfig = kubeconfig
+        .path()
+        .join("config")
+        .to_str()
+        .unwrap()
+        .to_owned();
     let ran = |more: &[&str]| {
-        let arguments = [&["--kubeconfig", &kubeconfig, "--config-dir", &config], more].concat();
+        let arguments = [
+            &["--kubeconfig", &kubeconfig, "--config-dir", &config],
+            more,
+        ]
+        .concat();
         let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-        tokio::task::spawn_blocking(move || stale(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+        tokio::task::spawn_blocking(move || {
+            stale(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        })
     };
     let one = ran(&["-n", "default"]).await.unwrap();
     one.assert_code(1);
-    assert_eq!(rows(&one), [["default", "owned", "extra", "added", "-", &revision(&config, "extra")]]);
+    assert_eq!(
+        rows(&one),
+        [[
+            "default",
+            "owned",
+            "extra",
+            "added",
+            "-",
+            &revision(&config, "extra")
+        ]]
+    );
     let all = ran(&["-A", "-l", "a in (b, c)"]).await.unwrap();
-    assert!(all.stderr.ends_with("of 2 sandbox pods are stale\n"), "{}", all.stderr);
+    assert!(
+        all.stderr.ends_with("of 2 sandbox pods are stale\n"),
+        "{}",
+        all.stderr
+    );
     let asked = server.asked("/api/v1/pods");
-    assert_eq!(asked[0].query, "limit=100&labelSelector=a%20in%20%28b%2C%20c%29");
+    assert_eq!(
+        asked[0].query,
+        "limit=100&labelSelector=a%20in%20%28b%2C%20c%29"
+    );
     server.fault(support::apiserver::Fault::status("/pods", 403));
     let denied = ran(&["-A"]).await.unwrap();
     denied.assert_code(2);
-    assert!(denied.stderr.contains("grant list on pods in the cluster"), "{}", denied.stderr);
+    assert!(
+        denied.stderr.contains("grant list on pods in the cluster"),
+        "{}",
+        denied.stderr
+    );
 }

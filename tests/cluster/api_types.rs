@@ -1,4 +1,5 @@
-//! The engine's table of API types is that of the k8s-openapi crate, which the cluster client speaks too.
+//! The engine's table of API types is that of the k8s-openapi crate, which the cluster client
+//! speaks too.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,16 +33,28 @@ fn the_engine_knows_the_fields_of_the_newest_kubernetes() {
         std::fs::write(&path, &table).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap();
-    assert!(written == table, "{TABLE} differs; UPDATE_GOLDEN=1 writes it");
+    assert!(
+        written == table,
+        "{TABLE} differs; UPDATE_GOLDEN=1 writes it"
+    );
 }
 
 fn table(definitions: &Map<String, Value>) -> String {
-    let objects = definitions.iter().filter(|(name, _)| leaf(short(name)).is_none());
-    let mut objects: Vec<(&str, &Value)> = objects.map(|(name, schema)| (short(name), schema)).collect();
+    let objects = definitions
+        .iter()
+        .filter(|(name, _)| leaf(short(name)).is_none());
+    let mut objects: Vec<(&str, &Value)> = objects
+        .map(|(name, schema)| (short(name), schema))
+        .collect();
     objects.sort_unstable_by_key(|(name, _)| *name);
     let mut text = HEAD.to_owned();
     for (name, schema) in objects {
-        writeln!(text, "pub(super) static {}: ObjectType = object({name:?}, &[", constant(name)).unwrap();
+        writeln!(
+            text,
+            "pub(super) static {}: ObjectType = object({name:?}, &[",
+            constant(name)
+        )
+        .unwrap();
         let mut properties: Vec<_> = schema["properties"].as_object().unwrap().iter().collect();
         properties.sort_unstable_by_key(|(field, _)| *field);
         let mut line = "   ".to_owned();
@@ -90,7 +103,8 @@ fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap()
 }
 
-/// `CSI_VOLUME_SOURCE` of `CSIVolumeSource`: a capital begins a word after a small letter and before one.
+/// `CSI_VOLUME_SOURCE` of `CSIVolumeSource`: a capital begins a word after a small letter and
+/// before one.
 fn constant(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut constant = String::new();

@@ -1,6 +1,7 @@
 //! The watched ConfigMap: edits live within a second, whatever happens to the watch.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use engine::config::config_map::ConfigMapName;
 use rstest::rstest;
@@ -10,11 +11,10 @@ use sandbox_injector::readiness::Readiness;
 use sandbox_injector::serve::follow::follow_config_map;
 use sandbox_injector::serve::store::Store;
 use serde_json::{Value, json};
-use support::{
-    apiserver::{ApiServer, Fault},
-    eventually,
-};
-use tokio::{task::JoinHandle, time::Instant};
+use support::apiserver::{ApiServer, Fault};
+use support::eventually;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// One process that follows the ConfigMap.
 struct Replica {
@@ -36,26 +36,46 @@ impl Replica {
         let gate = readiness.gate("configuration");
         let store = Arc::new(Store::new(None, Arc::clone(&metrics), gate));
         let following = follow_config_map(server.client().await, name(), Arc::clone(&store));
-        Self { store, metrics, readiness, following: tokio::spawn(following) }
+        Self {
+            store,
+            metrics,
+            readiness,
+            following: tokio::spawn(following),
+        }
     }
 
     /// The value of the label that the configuration in use adds.
     fn label(&self) -> Option<String> {
-        Some(self.store.current()?.config.runtimes()[0].labels[0].1.clone())
+        Some(
+            self.store.current()?.config.runtimes()[0].labels[0]
+                .1
+                .clone(),
+        )
     }
 
     async fn expect(&self, label: &str) {
-        eventually(label, async || (self.label().as_deref() == Some(label)).then_some(())).await;
+        eventually(label, async || {
+            (self.label().as_deref() == Some(label)).then_some(())
+        })
+        .await;
     }
 
     async fn expect_reason(&self, part: &str) {
-        let said = async || self.readiness.check().err().filter(|said| said.contains(part));
+        let said = async || {
+            self.readiness
+                .check()
+                .err()
+                .filter(|said| said.contains(part))
+        };
         eventually(part, said).await;
     }
 
     async fn expect_failures(&self, count: u32) {
         let series = format!("config_reloads_total{{result=\"failure\"}} {count}\n");
-        eventually(&series, async || self.metrics.text().contains(&series).then_some(())).await;
+        eventually(&series, async || {
+            self.metrics.text().contains(&series).then_some(())
+        })
+        .await;
     }
 }
 
@@ -87,11 +107,19 @@ async fn an_edit_is_live_in_every_replica_within_a_second() {
         for replica in &replicas {
             replica.expect(edition).await;
         }
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            begun.elapsed()
+        );
     }
     // All that came over the watches that were there.
     assert_eq!(server.asked("/configmaps").len(), 4);
-    assert!(replicas.iter().all(|replica| replica.readiness.check().is_ok()));
+    assert!(
+        replicas
+            .iter()
+            .all(|replica| replica.readiness.check().is_ok())
+    );
 }
 
 #[tokio::test]
@@ -99,13 +127,17 @@ async fn a_missing_config_map_is_reported_and_loaded_when_it_appears() {
     let server = ApiServer::start().await;
     let replica = Replica::start(&server).await;
     replica
-        .expect_reason("ConfigMap sandbox-system/sandbox-injection-config does not exist; create it")
+        .expect_reason(
+            "ConfigMap sandbox-system/sandbox-injection-config does not exist; create it",
+        )
         .await;
     let mut other = labelled("other");
     other["metadata"]["name"] = "other".into();
     server.put(&other);
     server.put(&config_map(json!({})));
-    replica.expect_reason("the configuration defines no runtime").await;
+    replica
+        .expect_reason("the configuration defines no runtime")
+        .await;
     server.put(&labelled("first"));
     replica.expect("first").await;
     assert_eq!(replica.readiness.check(), Ok(()));
@@ -124,7 +156,10 @@ async fn deletion_and_broken_edits_keep_the_last_good_one() {
     replica.expect_failures(2).await;
     server.put(&config_map(json!({"csi": 1})));
     replica.expect_failures(3).await;
-    assert_eq!((replica.label().as_deref(), replica.readiness.check()), (Some("first"), Ok(())));
+    assert_eq!(
+        (replica.label().as_deref(), replica.readiness.check()),
+        (Some("first"), Ok(()))
+    );
     server.put(&labelled("second"));
     replica.expect("second").await;
 }
@@ -165,7 +200,11 @@ async fn a_watch_survives(#[case] happens: Happens) {
         let begun = Instant::now();
         server.put(&labelled(edition));
         replica.expect(edition).await;
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            begun.elapsed()
+        );
     }
     replica.expect_failures(0).await;
 }
@@ -181,15 +220,25 @@ async fn an_edit_during_an_outage_is_live_within_a_second_of_its_end() {
     server.cut_watches();
     // So many attempts that the pauses between them have grown as far as they do.
     let asked = server.asked("/configmaps").len();
-    eventually("attempts", async || (server.asked("/configmaps").len() > asked + 8).then_some(())).await;
+    eventually("attempts", async || {
+        (server.asked("/configmaps").len() > asked + 8).then_some(())
+    })
+    .await;
     server.stop().await;
     server.put(&labelled("second"));
     server.repair();
-    assert_eq!((replica.label().as_deref(), replica.readiness.check()), (Some("first"), Ok(())));
+    assert_eq!(
+        (replica.label().as_deref(), replica.readiness.check()),
+        (Some("first"), Ok(()))
+    );
     server.restart().await;
     let begun = Instant::now();
     replica.expect("second").await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
     // That the API server was away refused nothing.
     replica.expect_failures(0).await;
 }
@@ -230,12 +279,24 @@ async fn a_failure_is_reported_and_retried(#[case] fault: Fault, #[case] reason:
 async fn a_verb_reads_it_once() {
     let server = ApiServer::start().await;
     let client = server.client().await;
-    let error = config_map::read(&client, &name()).await.unwrap_err().to_string();
+    let error = config_map::read(&client, &name())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("does not exist; create it"), "{error}");
     server.put(&labelled("first"));
     let entries = config_map::read(&client, &name()).await.unwrap();
-    assert_eq!(entries, [("csi", r#"{"labels":{"edition":"first"}}"#)].into());
+    assert_eq!(
+        entries,
+        [("csi", r#"{"labels":{"edition":"first"}}"#)].into()
+    );
     server.fault(Fault::status("/configmaps", 403));
-    let error = config_map::read(&client, &name()).await.unwrap_err().to_string();
-    assert!(error.contains("grant list and watch on configmaps"), "{error}");
+    let error = config_map::read(&client, &name())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("grant list and watch on configmaps"),
+        "{error}"
+    );
 }

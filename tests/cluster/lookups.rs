@@ -1,25 +1,20 @@
-//! Look-ups of owners against an API server: what the usual pod costs, races, and every kind of trouble.
+//! Look-ups of owners against an API server: what the usual pod costs, races, and every kind of
+//! trouble.
 
-use std::{
-    cell::RefCell,
-    sync::{Arc, Once},
-    time::Duration,
-};
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+use std::time::Duration;
 
-use engine::runtimes::LookupError;
-use engine::runtimes::Question;
+use engine::runtimes::{LookupError, Question};
 use rstest::rstest;
 use sandbox_injector::cluster::Lookups;
 use sandbox_injector::cluster::readiness::await_api_server;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
 use serde_json::{Value, json};
-use support::{
-    LONG,
-    apiserver::{ApiServer, Fault},
-    eventually,
-    metrics::Scrape,
-};
+use support::apiserver::{ApiServer, Fault};
+use support::metrics::Scrape;
+use support::{LONG, eventually};
 use tokio::time::Instant;
 
 const NAMESPACE: &str = "default";
@@ -44,7 +39,11 @@ impl Bench {
     async fn on(server: ApiServer) -> Self {
         let metrics = Arc::new(Metrics::new());
         let lookups = Lookups::new(server.client().await, Arc::clone(&metrics));
-        Self { server, lookups, metrics }
+        Self {
+            server,
+            lookups,
+            metrics,
+        }
     }
 
     async fn sandbox(&self, name: &str, uid: &str) -> Answer {
@@ -52,23 +51,38 @@ impl Bench {
     }
 
     async fn within(&self, patience: Duration, name: &str, uid: &str) -> Answer {
-        let question =
-            Question::Sandbox { namespace: NAMESPACE.to_owned(), name: name.to_owned(), uid: uid.to_owned() };
-        self.lookups.declared(&question, Instant::now() + patience).await
+        let question = Question::Sandbox {
+            namespace: NAMESPACE.to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        };
+        self.lookups
+            .declared(&question, Instant::now() + patience)
+            .await
     }
 
     async fn sandbox_set(&self, name: &str) -> Answer {
-        let question = Question::SandboxSet { namespace: NAMESPACE.to_owned(), name: name.to_owned() };
-        self.lookups.declared(&question, Instant::now() + PATIENCE).await
+        let question = Question::SandboxSet {
+            namespace: NAMESPACE.to_owned(),
+            name: name.to_owned(),
+        };
+        self.lookups
+            .declared(&question, Instant::now() + PATIENCE)
+            .await
     }
 
     /// The queries of the GETs of Sandboxes so far.
     fn queries(&self) -> Vec<String> {
-        self.server.asked("/sandboxes/").into_iter().map(|asked| asked.query).collect()
+        self.server
+            .asked("/sandboxes/")
+            .into_iter()
+            .map(|asked| asked.query)
+            .collect()
     }
 
     fn counted(&self, result: &str) -> f64 {
-        Scrape::parse(&self.metrics.text()).value("sandbox_injector_lookups_total", &[("result", result)])
+        Scrape::parse(&self.metrics.text())
+            .value("sandbox_injector_lookups_total", &[("result", result)])
     }
 }
 
@@ -91,11 +105,16 @@ thread_local! {
 struct Log;
 
 impl Log {
-    /// Has to be for the whole process: what a thread's own subscriber gets depends on the other threads.
+    /// Has to be for the whole process: what a thread's own subscriber gets depends on the other
+    /// threads.
     fn capture() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).try_init().unwrap();
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(|| Log)
+                .try_init()
+                .unwrap();
         });
     }
 
@@ -117,8 +136,13 @@ impl std::io::Write for Log {
 #[tokio::test]
 async fn a_usual_pod_costs_one_get_from_the_cache() {
     let bench = Bench::new().await;
-    bench.server.put(&object("Sandbox", "a", UID, &["agent-runtime", "csi"]));
-    assert_eq!(bench.sandbox("a", UID).await, found(&["agent-runtime", "csi"]));
+    bench
+        .server
+        .put(&object("Sandbox", "a", UID, &["agent-runtime", "csi"]));
+    assert_eq!(
+        bench.sandbox("a", UID).await,
+        found(&["agent-runtime", "csi"])
+    );
     assert_eq!(bench.queries(), ["resourceVersion=0"]);
     assert_eq!(bench.server.asked("").len(), 1);
     assert_eq!(bench.counted("found"), 1.0);
@@ -147,7 +171,9 @@ async fn a_new_sandbox_is_found_although_the_cache_lags() {
 #[tokio::test]
 async fn a_recreated_sandbox_is_distinguished_from_the_old_one() {
     let bench = Bench::new().await;
-    bench.server.put(&object("Sandbox", "a", "old", &["agent-runtime"]));
+    bench
+        .server
+        .put(&object("Sandbox", "a", "old", &["agent-runtime"]));
     bench.server.freeze_memory();
     bench.server.delete(&object("Sandbox", "a", "old", &[]));
     bench.server.put(&object("Sandbox", "a", "new", &["csi"]));
@@ -165,7 +191,9 @@ async fn a_missing_sandbox_is_requested_exactly_twice() {
     assert_eq!(bench.queries(), ["resourceVersion=0", ""]);
     assert_eq!(bench.counted("not_found"), 1.0);
     assert_eq!(bench.sandbox_set("pool").await, Ok(None));
-    bench.server.put(&object("SandboxSet", "pool", UID, &["csi"]));
+    bench
+        .server
+        .put(&object("SandboxSet", "pool", UID, &["csi"]));
     assert_eq!(bench.sandbox_set("pool").await, found(&["csi"]));
 }
 
@@ -195,15 +223,27 @@ async fn a_temporary_failure_is_retried(#[case] fault: Fault) {
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(fault.times(2));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
-    assert_eq!((bench.counted("retried"), bench.counted("found")), (2.0, 1.0));
+    assert_eq!(
+        (bench.counted("retried"), bench.counted("found")),
+        (2.0, 1.0)
+    );
 }
 
 #[rstest]
-#[case::internal(Fault::status("/sandboxes/", 500), "500: etcdserver: request timed out")]
+#[case::internal(
+    Fault::status("/sandboxes/", 500),
+    "500: etcdserver: request timed out"
+)]
 #[case::too_many(Fault::status("/sandboxes/", 429), "429: too many requests")]
-#[case::cut(Fault::drop("/sandboxes/"), "connection closed before message completed")]
+#[case::cut(
+    Fault::drop("/sandboxes/"),
+    "connection closed before message completed"
+)]
 #[case::hung(Fault::hang("/sandboxes/"), "did not answer in time")]
-#[case::slow(Fault::delay("/sandboxes/", Duration::from_secs(5)), "did not answer in time")]
+#[case::slow(
+    Fault::delay("/sandboxes/", Duration::from_secs(5)),
+    "did not answer in time"
+)]
 #[case::discovery(Fault::status("/apis", 500), "500")]
 #[tokio::test]
 async fn a_failure_past_the_deadline_is_reported_in_time(#[case] fault: Fault, #[case] why: &str) {
@@ -211,11 +251,20 @@ async fn a_failure_past_the_deadline_is_reported_in_time(#[case] fault: Fault, #
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(fault);
     let begun = Instant::now();
-    let Err(LookupError::Transient(said)) = bench.within(Duration::from_millis(400), "a", UID).await else {
+    let Err(LookupError::Transient(said)) =
+        bench.within(Duration::from_millis(400), "a", UID).await
+    else {
         panic!("not passing")
     };
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert!(said.starts_with("cannot look up the Sandbox default/a: "), "{said}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        said.starts_with("cannot look up the Sandbox default/a: "),
+        "{said}"
+    );
     assert!(said.contains(why) && said.contains("attempt"), "{said}");
     assert_eq!(bench.counted("unavailable"), 1.0);
 }
@@ -226,12 +275,17 @@ async fn an_api_server_that_comes_back_within_the_deadline_answers() {
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
     bench.server.stop().await;
-    let Err(LookupError::Transient(said)) = bench.within(Duration::from_millis(300), "a", UID).await else {
+    let Err(LookupError::Transient(said)) =
+        bench.within(Duration::from_millis(300), "a", UID).await
+    else {
         panic!("not passing")
     };
     assert!(said.contains("Connection refused"), "{said}");
     let (answer, ()) = tokio::join!(bench.sandbox("a", UID), async {
-        eventually("a retry", async || (bench.counted("retried") > 4.0).then_some(())).await;
+        eventually("a retry", async || {
+            (bench.counted("retried") > 4.0).then_some(())
+        })
+        .await;
         bench.server.restart().await;
     });
     assert_eq!(answer, found(&["csi"]));
@@ -241,13 +295,20 @@ async fn an_api_server_that_comes_back_within_the_deadline_answers() {
 async fn retry_after_is_obeyed_within_the_deadline() {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
-    bench.server.fault(Fault::retry_after("/sandboxes/", 429, 1).times(1));
+    bench
+        .server
+        .fault(Fault::retry_after("/sandboxes/", 429, 1).times(1));
     let begun = Instant::now();
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    bench.server.fault(Fault::retry_after("/sandboxes/", 503, 30));
+    bench
+        .server
+        .fault(Fault::retry_after("/sandboxes/", 503, 30));
     let begun = Instant::now();
-    assert!(matches!(bench.sandbox("a", UID).await, Err(LookupError::Transient(_))));
+    assert!(matches!(
+        bench.sandbox("a", UID).await,
+        Err(LookupError::Transient(_))
+    ));
     assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
@@ -258,10 +319,16 @@ async fn a_hanging_request_is_hedged_by_another() {
     bench.server.fault(Fault::hang("/sandboxes/").times(1));
     let begun = Instant::now();
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(bench.queries().len(), 2);
     // A slow one is waited for.
-    bench.server.fault(Fault::delay("/sandboxes/", Duration::from_millis(1500)).times(2));
+    bench
+        .server
+        .fault(Fault::delay("/sandboxes/", Duration::from_millis(1500)).times(2));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
 }
 
@@ -273,12 +340,20 @@ async fn a_hanging_request_is_hedged_by_another() {
 #[case::unauthorized(401, "credentials (401); check the service account's token")]
 #[case::bad_request(400, "answered 400")]
 #[tokio::test]
-async fn a_permanent_failure_is_reported_at_once_with_its_fix(#[case] code: u16, #[case] fix: &str) {
+async fn a_permanent_failure_is_reported_at_once_with_its_fix(
+    #[case] code: u16,
+    #[case] fix: &str,
+) {
     let bench = Bench::new().await;
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
     bench.server.fault(Fault::status("/sandboxes/", code));
-    let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else { panic!("not lasting") };
-    assert!(said.starts_with("cannot look up the Sandbox default/a: ") && said.contains(fix), "{said}");
+    let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else {
+        panic!("not lasting")
+    };
+    assert!(
+        said.starts_with("cannot look up the Sandbox default/a: ") && said.contains(fix),
+        "{said}"
+    );
     assert_eq!(bench.queries().len(), 1);
     assert_eq!(bench.counted("refused"), 1.0);
 }
@@ -297,8 +372,13 @@ async fn a_permanent_failure_is_reported_at_once_with_its_fix(#[case] code: u16,
 async fn a_malformed_answer_is_a_permanent_failure(#[case] body: &str, #[case] place: &str) {
     let bench = Bench::new().await;
     bench.server.fault(Fault::body("/sandboxes/", body));
-    let Err(LookupError::Permanent(said)) = bench.sandbox("a", "1").await else { panic!("not lasting") };
-    assert!(said.contains("unexpected response") && said.contains(place), "{said}");
+    let Err(LookupError::Permanent(said)) = bench.sandbox("a", "1").await else {
+        panic!("not lasting")
+    };
+    assert!(
+        said.contains("unexpected response") && said.contains(place),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -312,12 +392,17 @@ async fn a_kind_that_is_not_installed_costs_no_get_and_is_noticed_later() {
     assert_eq!(bench.server.asked("").len(), asked);
     bench.server.install_kruise();
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
-    eventually("the kind", async || (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())).await;
+    eventually("the kind", async || {
+        (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())
+    })
+    .await;
     // Once it is there, every pod requests it again.
     assert_eq!(bench.sandbox("b", UID).await, Ok(None));
     assert_eq!(bench.sandbox("a", UID).await, found(&["csi"]));
-    bench.server.delete(&json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "sandboxes.agents.kruise.io"}}));
+    bench.server.delete(
+        &json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "sandboxes.agents.kruise.io"}}),
+    );
     assert_eq!(bench.sandbox("a", UID).await, Ok(None));
 }
 
@@ -331,7 +416,10 @@ async fn a_kind_that_is_not_installed_is_logged_once() {
     assert_eq!(Log::count("the kind is not installed in the cluster"), 1);
     bench.server.install_kruise();
     bench.server.put(&object("Sandbox", "a", UID, &["csi"]));
-    eventually("the kind", async || (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())).await;
+    eventually("the kind", async || {
+        (bench.sandbox("a", UID).await == found(&["csi"])).then_some(())
+    })
+    .await;
     assert_eq!(Log::count("the kind is not installed in the cluster"), 1);
     assert_eq!(Log::count("the kind is now installed"), 1);
 }
@@ -341,8 +429,12 @@ async fn a_failed_discovery_is_a_failure() {
     let bench = Bench::on(ApiServer::start().await).await;
     assert_eq!(bench.sandbox("a", UID).await, Ok(None));
     bench.server.fault(Fault::status("/apis", 500));
-    let answer =
-        eventually("another look", async || bench.within(Duration::from_millis(400), "a", UID).await.err());
+    let answer = eventually("another look", async || {
+        bench
+            .within(Duration::from_millis(400), "a", UID)
+            .await
+            .err()
+    });
     assert!(matches!(answer.await, LookupError::Transient(_)));
 }
 
@@ -367,7 +459,9 @@ async fn another_version_is_found_by_discovery() {
 async fn an_address_without_an_api_server_does_not_mean_a_missing_kind() {
     let bench = Bench::new().await;
     bench.server.fault(Fault::no_path("/"));
-    let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else { panic!("a silent nothing") };
+    let Err(LookupError::Permanent(said)) = bench.sandbox("a", UID).await else {
+        panic!("a silent nothing")
+    };
     assert!(said.contains("unexpected response from /apis"), "{said}");
 }
 
@@ -391,13 +485,26 @@ async fn readiness_waits_for_the_first_answer_and_not_for_another() {
     let server = ApiServer::start().await;
     server.stop().await;
     let readiness = Readiness::new();
-    let reaching = tokio::spawn(await_api_server(server.client().await, readiness.gate("api-server")));
-    let refused = |said: String| (said.starts_with("api-server: ") && said.contains("refused")).then_some(());
-    eventually("the reason", async || readiness.check().err().and_then(refused)).await;
+    let reaching = tokio::spawn(await_api_server(
+        server.client().await,
+        readiness.gate("api-server"),
+    ));
+    let refused =
+        |said: String| (said.starts_with("api-server: ") && said.contains("refused")).then_some(());
+    eventually("the reason", async || {
+        readiness.check().err().and_then(refused)
+    })
+    .await;
     server.fault(Fault::status("/version", 401));
     server.restart().await;
-    let unknown = |said: String| said.contains("check the service account's token").then_some(());
-    eventually("another reason", async || readiness.check().err().and_then(unknown)).await;
+    let unknown = |said: String| {
+        said.contains("check the service account's token")
+            .then_some(())
+    };
+    eventually("another reason", async || {
+        readiness.check().err().and_then(unknown)
+    })
+    .await;
     server.repair();
     eventually("readiness", async || readiness.check().ok()).await;
     reaching.await.unwrap();

@@ -1,6 +1,12 @@
 //! What the injector asks of the API server: look-ups, the ConfigMap, the region, pods.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod api;
 mod api_types;

@@ -1,9 +1,12 @@
-//! One pod of each kind that the sandbox systems make, from the review to the pod after: who decides which runtimes, what
-//! is added, and that nothing of the pod's own is touched.
+//! One pod of each kind that the sandbox systems make, from the review to the pod after: who
+//! decides which runtimes, what is added, and that nothing of the pod's own is touched.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use engine::annotations::RUNTIMES_ANNOTATION;
 use engine::budget::Budget;
 use engine::config::Config;
@@ -11,8 +14,7 @@ use engine::review::decide::Settings;
 use engine::review::decode::decode;
 use engine::review::respond;
 use rstest::rstest;
-use sandbox_injector::cluster::Lookups;
-use sandbox_injector::cluster::settle;
+use sandbox_injector::cluster::{Lookups, settle};
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::source::Source;
 use serde_json::{Value, json};
@@ -55,11 +57,16 @@ struct Cluster {
     sandbox_set: Option<&'static [&'static str]>,
 }
 
-const EMPTY: Cluster = Cluster { sandbox: None, sandbox_set: None };
+const EMPTY: Cluster = Cluster {
+    sandbox: None,
+    sandbox_set: None,
+};
 
 fn config(pools: &str) -> Config {
     let mut entries = Source::Embedded.read().unwrap();
-    entries.insert("shared-workspace", SHARED_WORKSPACE).unwrap();
+    entries
+        .insert("shared-workspace", SHARED_WORKSPACE)
+        .unwrap();
     entries.insert("pools", pools).unwrap();
     Config::load(&entries, Some(&"cn-hangzhou".parse().unwrap())).unwrap()
 }
@@ -67,15 +74,29 @@ fn config(pools: &str) -> Config {
 /// The recorded review whose file name begins so.
 fn recorded(number: &str) -> Value {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/reviews");
-    let mut files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.find(|file| file.file_name().unwrap().to_str().unwrap().starts_with(number)).unwrap();
+    let mut files = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let file = files
+        .find(|file| {
+            file.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with(number)
+        })
+        .unwrap();
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
 fn changed(mut review: Value, pod: Pod) -> Value {
-    let metadata = review["request"]["object"]["metadata"].as_object_mut().unwrap();
+    let metadata = review["request"]["object"]["metadata"]
+        .as_object_mut()
+        .unwrap();
     if pod != Pod::Recorded
-        && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
+        && let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
     {
         annotations.remove(RUNTIMES_ANNOTATION);
     }
@@ -103,7 +124,12 @@ fn populate(server: &ApiServer, review: &Value, cluster: Cluster) {
         server.put(&object("Sandbox", &owner["name"], &owner["uid"], runtimes));
     }
     if let Some(runtimes) = cluster.sandbox_set {
-        server.put(&object("SandboxSet", &"code-interpreter".into(), &"set".into(), runtimes));
+        server.put(&object(
+            "SandboxSet",
+            &"code-interpreter".into(),
+            &"set".into(),
+            runtimes,
+        ));
     }
 }
 
@@ -134,7 +160,9 @@ fn patched(review: &Value, response: &Value) -> Option<Value> {
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
     let items = pod["spec"][list].as_array().into_iter().flatten();
-    items.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    items
+        .map(|item| item["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Everything of `before` is in `after`, lists in the same order and with what is new after them.
@@ -212,16 +240,28 @@ async fn each_kind_of_pod(
 async fn a_failed_look_up_is_a_denial_that_clients_retry() {
     let server = ApiServer::with_kruise().await;
     let review = changed(recorded("01"), Pod::Silent);
-    populate(&server, &review, Cluster { sandbox: Some(&["csi"]), sandbox_set: Some(&["csi"]) });
+    populate(
+        &server,
+        &review,
+        Cluster {
+            sandbox: Some(&["csi"]),
+            sandbox_set: Some(&["csi"]),
+        },
+    );
     let config = config("[]");
-    for (code, denied, reason, retry) in
-        [(500, 503, "ServiceUnavailable", json!(1)), (403, 500, "InternalError", Value::Null)]
-    {
+    for (code, denied, reason, retry) in [
+        (500, 503, "ServiceUnavailable", json!(1)),
+        (403, 500, "InternalError", Value::Null),
+    ] {
         server.fault(Fault::status("/sandboxes/", code));
         let response = decide(&server, &config, &review).await;
         assert_eq!(response["allowed"], false, "{response:#}");
         let status = &response["status"];
-        assert_eq!((&status["code"], &status["reason"]), (&json!(denied), &json!(reason)), "{status:#}");
+        assert_eq!(
+            (&status["code"], &status["reason"]),
+            (&json!(denied), &json!(reason)),
+            "{status:#}"
+        );
         assert_eq!(status["details"]["retryAfterSeconds"], retry, "{status:#}");
         assert!(
             status["message"]
@@ -233,19 +273,34 @@ async fn a_failed_look_up_is_a_denial_that_clients_retry() {
         server.repair();
     }
     // A failure to read the SandboxSet does not count as "nothing" either.
-    server.delete(&json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
-        "metadata": {"name": "code-interpreter-7x2kd", "namespace": "default"}}));
+    server.delete(
+        &json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
+        "metadata": {"name": "code-interpreter-7x2kd", "namespace": "default"}}),
+    );
     server.fault(Fault::drop("/sandboxsets/"));
-    assert_eq!(decide(&server, &config, &review).await["status"]["code"], 503);
+    assert_eq!(
+        decide(&server, &config, &review).await["status"]["code"],
+        503
+    );
 }
 
 #[tokio::test]
 async fn a_declared_runtime_that_is_not_configured_is_reported() {
     let server = ApiServer::with_kruise().await;
     let review = changed(recorded("01"), Pod::Silent);
-    populate(&server, &review, Cluster { sandbox: Some(&["oss"]), sandbox_set: None });
+    populate(
+        &server,
+        &review,
+        Cluster {
+            sandbox: Some(&["oss"]),
+            sandbox_set: None,
+        },
+    );
     let response = decide(&server, &config("[]"), &review).await;
     assert_eq!(response["status"]["code"], 422);
     let message = response["status"]["message"].as_str().unwrap();
-    assert!(message.contains("\"oss\" (requested by sandbox) is not configured"), "{message}");
+    assert!(
+        message.contains("\"oss\" (requested by sandbox) is not configured"),
+        "{message}"
+    );
 }

@@ -20,10 +20,23 @@ fn config_map(data: &Value) -> String {
 #[tokio::test]
 async fn a_webhook_that_only_reports_allows_everything_and_counts_it_as_reported() {
     let mut injected: Value = serde_json::from_str(&review("01-kruise-sandboxset-pod")).unwrap();
-    injected["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = "csi".into();
-    let creator = injected["request"]["userInfo"]["username"].as_str().unwrap().parse().unwrap();
-    let privileged = PrivilegedRules { namespaces: Vec::new(), creators: vec![creator] };
-    let service = Service::start(Settings { report_only: true, privileged, ..Settings::default() }).await;
+    injected["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] =
+        "csi".into();
+    let creator = injected["request"]["userInfo"]["username"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let privileged = PrivilegedRules {
+        namespaces: Vec::new(),
+        creators: vec![creator],
+    };
+    let service = Service::start(Settings {
+        report_only: true,
+        privileged,
+        ..Settings::default()
+    })
+    .await;
     let mut denied = injected.clone();
     denied["request"]["userInfo"]["username"] = "alice".into();
     for (review, count) in [(injected, 1.0), (denied, 2.0)] {
@@ -32,11 +45,25 @@ async fn a_webhook_that_only_reports_allows_everything_and_counts_it_as_reported
         assert!(answer["response"].get("patch").is_none());
         assert_eq!(service.counted("reported").await, count);
     }
-    let answer = service.validate(config_map(&json!({"csi": "{"}))).await.json();
+    let answer = service
+        .validate(config_map(&json!({"csi": "{"})))
+        .await
+        .json();
     assert_eq!(answer["response"]["allowed"], true);
-    assert!(answer["response"]["warnings"].to_string().contains("would be denied: data[csi]"), "{answer:#}");
+    assert!(
+        answer["response"]["warnings"]
+            .to_string()
+            .contains("would be denied: data[csi]"),
+        "{answer:#}"
+    );
     assert_eq!(service.counted("reported").await, 3.0);
-    assert_eq!((service.counted("injected").await, service.counted("denied").await), (0.0, 0.0));
+    assert_eq!(
+        (
+            service.counted("injected").await,
+            service.counted("denied").await
+        ),
+        (0.0, 0.0)
+    );
 }
 
 #[tokio::test]
@@ -48,7 +75,12 @@ async fn validation_over_a_socket_is_answered_and_counted() {
     let answer = service.validate(config_map(&json!({"csi": "{}"}))).await;
     assert_eq!(answer.json()["response"]["allowed"], true);
     assert_eq!(service.validate("{}").await.status, 400);
-    for (outcome, count) in [("denied", 1.0), ("valid", 1.0), ("malformed", 1.0), ("ignored", 0.0)] {
+    for (outcome, count) in [
+        ("denied", 1.0),
+        ("valid", 1.0),
+        ("malformed", 1.0),
+        ("ignored", 0.0),
+    ] {
         assert_eq!(service.counted(outcome).await, count, "{outcome}");
     }
 }

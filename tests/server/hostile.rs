@@ -1,5 +1,5 @@
-//! Bad input over real TLS: whatever is sent, it is answered or closed as the tables say, nothing panics, and the next
-//! good review is served.
+//! Bad input over real TLS: whatever is sent, it is answered or closed as the tables say, nothing
+//! panics, and the next good review is served.
 
 mod body;
 mod exchange;

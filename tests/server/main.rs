@@ -1,6 +1,13 @@
-//! The server over real sockets: HTTP, TLS, limits, drain, reloads, and whatever a hostile client sends.
+//! The server over real sockets: HTTP, TLS, limits, drain, reloads, and whatever a hostile client
+//! sends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod admission;
 mod drain;

@@ -1,28 +1,21 @@
 //! A server in a process of its own: its log, its signals, its limit on open files.
 
-use std::{
-    env, fs,
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use std::{env, fs};
 
 use rstest::rstest;
 use sandbox_injector::certs::CertificateAndKey;
-use sandbox_injector::server::Limits;
-use sandbox_injector::server::Shutdown;
-use sandbox_injector::server::Stopped;
-use sandbox_injector::server::TimeLimits;
+use sandbox_injector::server::{Limits, Shutdown, Stopped, TimeLimits};
 use sandbox_injector::telemetry;
 use sandbox_injector::telemetry::LogFormat;
 use sandbox_injector::tls::Identity;
-use support::{
-    certificates::{ca, serving},
-    client::{self, Client, get, post},
-    eventually,
-    server::{ASKED_PANIC, Setup},
-};
+use support::certificates::{ca, serving};
+use support::client::{self, Client, get, post};
+use support::eventually;
+use support::server::{ASKED_PANIC, Setup};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -35,12 +28,19 @@ const FORMAT: &str = "TEST_SERVER_LOG_FORMAT";
 #[ignore = "started by the other tests"]
 async fn process() {
     let directory = PathBuf::from(env::var_os(DIRECTORY).unwrap());
-    let format = if env::var(FORMAT).unwrap() == "json" { LogFormat::Json } else { LogFormat::Text };
+    let format = if env::var(FORMAT).unwrap() == "json" {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
     let _log = telemetry::init(format, Some("info")).unwrap();
     telemetry::install_panic_hook();
     let server = Setup {
         limits: Limits {
-            times: TimeLimits { handshake: Duration::from_millis(500), ..TimeLimits::default() },
+            times: TimeLimits {
+                handshake: Duration::from_millis(500),
+                ..TimeLimits::default()
+            },
             ..Limits::default()
         },
         identity: Some(Identity::Directory(directory.clone())),
@@ -48,7 +48,11 @@ async fn process() {
         ..Setup::default()
     };
     let server = server.start().await;
-    fs::write(directory.join("addresses.new"), format!("{} {}", server.https, server.http)).unwrap();
+    fs::write(
+        directory.join("addresses.new"),
+        format!("{} {}", server.https, server.http),
+    )
+    .unwrap();
     fs::rename(directory.join("addresses.new"), directory.join("addresses")).unwrap();
     assert_eq!(server.task.await.unwrap(), Stopped::Drained);
 }
@@ -69,7 +73,10 @@ impl Process {
         fs::write(directory.path().join("tls.crt"), pair.certificate).unwrap();
         fs::write(directory.path().join("tls.key"), pair.key).unwrap();
         let child = Command::new("sh")
-            .args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")])
+            .args([
+                "-c",
+                &format!("ulimit -n {open_files} && exec \"$0\" \"$@\""),
+            ])
             .arg(env::current_exe().unwrap())
             .args(["--exact", "process::process", "--ignored", "--nocapture"])
             .env(DIRECTORY, directory.path())
@@ -79,11 +86,18 @@ impl Process {
             .stderr(fs::File::create(directory.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let addresses =
-            eventually("the addresses", async || fs::read_to_string(directory.path().join("addresses")).ok())
-                .await;
+        let addresses = eventually("the addresses", async || {
+            fs::read_to_string(directory.path().join("addresses")).ok()
+        })
+        .await;
         let (https, http) = addresses.split_once(' ').unwrap();
-        Self { child, ca, https: https.parse().unwrap(), http: http.parse().unwrap(), directory }
+        Self {
+            child,
+            ca,
+            https: https.parse().unwrap(),
+            http: http.parse().unwrap(),
+            directory,
+        }
     }
 
     fn client(&self) -> Client {
@@ -96,7 +110,13 @@ impl Process {
 
     async fn end(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         eventually("the end", async || self.child.try_wait().unwrap()).await
     }
 }
@@ -128,12 +148,19 @@ async fn the_log_consists_of_lines_and_withholds_panic_messages(#[case] format: 
         for line in &lines {
             let line: serde_json::Value = serde_json::from_str(line).expect(line);
             assert!(
-                line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string()
+                line["timestamp"].is_string()
+                    && line["level"].is_string()
+                    && line["message"].is_string()
             );
         }
     } else {
         let levels = [" INFO ", " WARN ", " ERROR "];
-        assert!(lines.iter().all(|line| levels.iter().any(|level| line.contains(level))), "{log}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| levels.iter().any(|level| line.contains(level))),
+            "{log}"
+        );
     }
 }
 
@@ -146,13 +173,21 @@ async fn running_out_of_descriptors_is_logged_once_and_recovers() {
     for _ in 0..200 {
         crowd.push(TcpStream::connect(process.https).await.unwrap());
     }
-    eventually("the complaint", async || process.log().contains("cannot accept connections").then_some(()))
-        .await;
+    eventually("the complaint", async || {
+        process
+            .log()
+            .contains("cannot accept connections")
+            .then_some(())
+    })
+    .await;
     // Who is connected is served throughout.
     assert_eq!(client.mutate("{}").await.status, 200);
     eventually("the next to be served", async || {
         let next = process.client();
-        next.send(post("/mutate", "{}")).await.ok().filter(|answer| answer.status == 200)
+        next.send(post("/mutate", "{}"))
+            .await
+            .ok()
+            .filter(|answer| answer.status == 200)
     })
     .await;
     drop(crowd);

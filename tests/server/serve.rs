@@ -1,10 +1,14 @@
-//! `serve` as it runs in a cluster: the binary, real TLS, a mounted configuration, recorded reviews.
+//! `serve` as it runs in a cluster: the binary, real TLS, a mounted configuration, recorded
+//! reviews.
 
-use std::{fs, time::Duration};
+use std::fs;
+use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
-use support::{client, eventually, kubelet::Volume, process::Process, process::review};
+use support::kubelet::Volume;
+use support::process::{Process, review};
+use support::{client, eventually};
 use tempfile::TempDir;
 
 const RELOADS: &str = "sandbox_injector_config_reloads_total";
@@ -19,7 +23,8 @@ fn runtime(value: &str) -> String {
 /// A review of a pod that requests `runtime`, with `change` made to it.
 fn asking_for(runtime: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut review: Value = serde_json::from_str(&review("01-kruise-sandboxset-pod")).unwrap();
-    review["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] = runtime.into();
+    review["request"]["object"]["metadata"]["annotations"]["sandbox-injector.io/runtimes"] =
+        runtime.into();
     change(&mut review["request"]["object"]);
     review.to_string()
 }
@@ -35,12 +40,18 @@ fn patch(answer: &client::Answer) -> Option<Value> {
 async fn version(client: &client::Client) -> Option<String> {
     let answer = client.mutate(asking_for("a", |_| {})).await;
     let patch = patch(&answer)?;
-    let env = patch.as_array()?.iter().find(|operation| operation["path"] == "/spec/containers/0/env")?;
+    let env = patch
+        .as_array()?
+        .iter()
+        .find(|operation| operation["path"] == "/spec/containers/0/env")?;
     env["value"][0]["value"].as_str().map(str::to_owned)
 }
 
 async fn expect_version(client: &client::Client, expected: &str) {
-    eventually(expected, async || (version(client).await.as_deref() == Some(expected)).then_some(())).await;
+    eventually(expected, async || {
+        (version(client).await.as_deref() == Some(expected)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -64,27 +75,51 @@ async fn recorded_reviews_are_answered() {
         assert_eq!(response.get("patchType").is_some(), patched, "{name}");
         if let Some(patch) = patch(&answer) {
             let mut pod = asked["request"]["object"].clone();
-            json_patch::patch(&mut pod, &serde_json::from_value::<json_patch::Patch>(patch).unwrap())
-                .unwrap();
+            json_patch::patch(
+                &mut pod,
+                &serde_json::from_value::<json_patch::Patch>(patch).unwrap(),
+            )
+            .unwrap();
         }
     }
-    let denied = client.mutate(review("06-opensandbox-pool-pod")).await.json();
+    let denied = client
+        .mutate(review("06-opensandbox-pool-pod"))
+        .await
+        .json();
     assert_eq!(denied["response"]["allowed"], false);
     assert_eq!(denied["response"]["status"]["code"], 422);
     let malformed = client.mutate("{}").await;
     assert_eq!(malformed.status, 400);
     assert!(
-        malformed.json()["message"].as_str().unwrap().contains("not an admission.k8s.io/v1 AdmissionReview")
+        malformed.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("not an admission.k8s.io/v1 AdmissionReview")
     );
     let scrape = process.scrape().await;
-    let requests =
-        |outcome| scrape.value("sandbox_injector_admission_requests_total", &[("outcome", outcome)]);
+    let requests = |outcome| {
+        scrape.value(
+            "sandbox_injector_admission_requests_total",
+            &[("outcome", outcome)],
+        )
+    };
     assert_eq!(
-        (requests("injected"), requests("ignored"), requests("denied"), requests("malformed")),
+        (
+            requests("injected"),
+            requests("ignored"),
+            requests("denied"),
+            requests("malformed")
+        ),
         (4.0, 2.0, 1.0, 1.0)
     );
-    assert_eq!(scrape.value("sandbox_injector_injections_total", &[("runtime", "csi")]), 3.0);
-    assert_eq!(scrape.value("sandbox_injector_admission_duration_seconds_count", &[]), 8.0);
+    assert_eq!(
+        scrape.value("sandbox_injector_injections_total", &[("runtime", "csi")]),
+        3.0
+    );
+    assert_eq!(
+        scrape.value("sandbox_injector_admission_duration_seconds_count", &[]),
+        8.0
+    );
     assert!((scrape.bounds("sandbox_injector_admission_duration_seconds")[0] - 25e-6).abs() < 1e-9);
 }
 
@@ -106,17 +141,33 @@ async fn a_mounted_configuration_is_followed_through_every_change() {
 
     // A broken one keeps the last good one, and says so once with key and path.
     volume.write(&[("a", r#"{"mainContainer": {"env": [{"value": "x"}]}}"#)]);
-    eventually("the refusal", async || (process.scrape().await.value(RELOADS, FAILURE) == 1.0).then_some(()))
-        .await;
+    eventually("the refusal", async || {
+        (process.scrape().await.value(RELOADS, FAILURE) == 1.0).then_some(())
+    })
+    .await;
     assert_eq!(version(&client).await.as_deref(), Some("6"));
     assert_eq!(client::get(process.http, "/readyz").await.status, 200);
-    process.logged("the last good configuration stays in use").await;
-    let complaints: Vec<String> =
-        process.log().into_iter().filter(|line| line.contains("$.mainContainer.env[0].name")).collect();
-    let [complaint] = complaints.as_slice() else { panic!("said once: {:?}", process.log()) };
-    assert!(complaint.contains("runtime=\"a\"") && complaint.contains("is missing"), "{complaint}");
+    process
+        .logged("the last good configuration stays in use")
+        .await;
+    let complaints: Vec<String> = process
+        .log()
+        .into_iter()
+        .filter(|line| line.contains("$.mainContainer.env[0].name"))
+        .collect();
+    let [complaint] = complaints.as_slice() else {
+        panic!("said once: {:?}", process.log())
+    };
+    assert!(
+        complaint.contains("runtime=\"a\"") && complaint.contains("is missing"),
+        "{complaint}"
+    );
     assert_eq!(
-        process.log().iter().filter(|line| line.contains("the last good configuration stays in use")).count(),
+        process
+            .log()
+            .iter()
+            .filter(|line| line.contains("the last good configuration stays in use"))
+            .count(),
         1,
         "{:?}",
         process.log()
@@ -160,10 +211,20 @@ async fn serve_waits_while_the_first_configuration_is_invalid() {
     let process = Process::start(&["--config-dir", directory.path().to_str().unwrap()]).await;
     let readyz = client::get(process.http, "/readyz").await;
     assert_eq!(readyz.status, 503);
-    assert!(readyz.text().contains("configuration: a: $: "), "{}", readyz.text());
+    assert!(
+        readyz.text().contains("configuration: a: $: "),
+        "{}",
+        readyz.text()
+    );
     assert_eq!(client::get(process.http, "/livez").await.status, 200);
     let answer = process.client().mutate(asking_for("a", |_| {})).await;
-    assert_eq!((answer.status.as_u16(), answer.headers.get("retry-after").is_some()), (503, true));
+    assert_eq!(
+        (
+            answer.status.as_u16(),
+            answer.headers.get("retry-after").is_some()
+        ),
+        (503, true)
+    );
     volume.write(&[("a", &runtime("good"))]);
     eventually("readiness", async || {
         (client::get(process.http, "/readyz").await.status == 200).then_some(())
@@ -181,14 +242,24 @@ async fn the_contents_of_pods_are_never_logged() {
         object["spec"]["containers"][0]["args"] = json!([SECRET]);
     };
     for format in ["text", "json"] {
-        let process =
-            Process::start(&["--region-id", "r", "--log-format", format, "--log-level", "trace"]).await;
+        let process = Process::start(&[
+            "--region-id",
+            "r",
+            "--log-format",
+            format,
+            "--log-level",
+            "trace",
+        ])
+        .await;
         let client = process.client();
         let mut said = Vec::new();
         // Kept with a warning.
         let kept = client.mutate(asking_for("agent-runtime,csi", leaky)).await;
         assert!(
-            kept.json()["response"]["warnings"][0].as_str().unwrap().contains("ENVD_DIR"),
+            kept.json()["response"]["warnings"][0]
+                .as_str()
+                .unwrap()
+                .contains("ENVD_DIR"),
             "{}",
             kept.text()
         );
@@ -204,14 +275,20 @@ async fn the_contents_of_pods_are_never_logged() {
             .await;
         assert_eq!(denied.json()["response"]["allowed"], false);
         assert_eq!(
-            denied.json()["response"]["status"]["details"]["causes"].as_array().unwrap().len(),
+            denied.json()["response"]["status"]["details"]["causes"]
+                .as_array()
+                .unwrap()
+                .len(),
             3,
             "{}",
             denied.text()
         );
         // Not a pod at all.
-        let nonsense =
-            client.mutate(asking_for("csi", |object| object["spec"]["containers"] = SECRET.into())).await;
+        let nonsense = client
+            .mutate(asking_for("csi", |object| {
+                object["spec"]["containers"] = SECRET.into();
+            }))
+            .await;
         let malformed = client.mutate(format!("{{\"kind\": {SECRET}")).await;
         for answer in [&kept, &denied, &nonsense, &malformed] {
             let mut answer = answer.text().to_owned();
@@ -225,7 +302,13 @@ async fn the_contents_of_pods_are_never_logged() {
             said.push(answer);
         }
         eventually("the decisions in the log", async || {
-            (process.log().iter().filter(|line| line.contains("outcome")).count() >= 4).then_some(())
+            (process
+                .log()
+                .iter()
+                .filter(|line| line.contains("outcome"))
+                .count()
+                >= 4)
+                .then_some(())
         })
         .await;
         said.extend(process.log());
@@ -236,12 +319,23 @@ async fn the_contents_of_pods_are_never_logged() {
         let decisions: Vec<String> = process
             .log()
             .into_iter()
-            .filter(|line| line.contains("outcome=\"injected\"") || line.contains("\"outcome\":\"injected\""))
+            .filter(|line| {
+                line.contains("outcome=\"injected\"") || line.contains("\"outcome\":\"injected\"")
+            })
             .collect();
         assert_eq!(decisions.len(), 1, "one line a decision: {decisions:?}");
         let scrape = process.scrape().await;
-        assert_eq!(scrape.value("sandbox_injector_conflicts_total", &[("runtime", "csi")]), 1.0);
-        assert_eq!(scrape.value("sandbox_injector_conflicts_total", &[("runtime", "agent-runtime")]), 1.0);
+        assert_eq!(
+            scrape.value("sandbox_injector_conflicts_total", &[("runtime", "csi")]),
+            1.0
+        );
+        assert_eq!(
+            scrape.value(
+                "sandbox_injector_conflicts_total",
+                &[("runtime", "agent-runtime")]
+            ),
+            1.0
+        );
         if format == "json" {
             let line: Value = serde_json::from_str(&decisions[0]).unwrap();
             assert_eq!(
@@ -262,11 +356,19 @@ async fn a_denial_is_logged_at_level_warn() {
     let denied = client.mutate(review("06-opensandbox-pool-pod")).await;
     assert_eq!(denied.json()["response"]["allowed"], false);
     process.logged("outcome=\"denied\"").await;
-    assert!(!process.log().iter().any(|line| line.contains("outcome=\"injected\"")));
+    assert!(
+        !process
+            .log()
+            .iter()
+            .any(|line| line.contains("outcome=\"injected\""))
+    );
 }
 
 #[tokio::test]
-#[allow(clippy::await_holding_lock, reason = "holding it is what the test is about")]
+#[allow(
+    clippy::await_holding_lock,
+    reason = "holding it is what the test is about"
+)]
 async fn a_stalled_log_reader_delays_no_pod() {
     const REVIEWS: usize = 1000;
     let process = Process::start(&["--region-id", "r"]).await;
@@ -275,15 +377,24 @@ async fn a_stalled_log_reader_delays_no_pod() {
     // Several times what a pipe and its reader hold.
     let all = async {
         for _ in 0..REVIEWS {
-            assert_eq!(client.mutate(asking_for("csi", |_| {})).await.json()["response"]["allowed"], true);
+            assert_eq!(
+                client.mutate(asking_for("csi", |_| {})).await.json()["response"]["allowed"],
+                true
+            );
         }
     };
     // Without an end of its own the test would hang instead of failing.
-    tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), all)
+        .await
+        .unwrap();
     drop(unread);
     eventually("every decision in the log", async || {
         let log = process.log();
-        (log.iter().filter(|line| line.contains("outcome=\"injected\"")).count() == REVIEWS).then_some(())
+        (log.iter()
+            .filter(|line| line.contains("outcome=\"injected\""))
+            .count()
+            == REVIEWS)
+            .then_some(())
     })
     .await;
 }
@@ -293,11 +404,15 @@ async fn what_a_tenant_writes_fills_no_log() {
     let process = Process::start(&["--region-id", "r"]).await;
     let client = process.client();
     let long = "x".repeat(1 << 20);
-    let mut named: Value =
-        serde_json::from_str(&asking_for("csi", |object| object["metadata"]["name"] = long.clone().into()))
-            .unwrap();
+    let mut named: Value = serde_json::from_str(&asking_for("csi", |object| {
+        object["metadata"]["name"] = long.clone().into();
+    }))
+    .unwrap();
     named["request"]["uid"] = long.clone().into();
-    assert_eq!(client.mutate(named.to_string()).await.json()["response"]["uid"], long);
+    assert_eq!(
+        client.mutate(named.to_string()).await.json()["response"]["uid"],
+        long
+    );
     let unknown = client.mutate(asking_for(&long, |_| {})).await;
     assert_eq!(unknown.json()["response"]["allowed"], false);
     assert!(unknown.body.len() < 4 << 10, "{} bytes", unknown.body.len());

@@ -1,18 +1,18 @@
 //! Client certificates: which clients are accepted and which are not.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use rstest::rstest;
 use rustls::version::{TLS12, TLS13};
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::tls::ClientAuth;
-use support::{
-    certificates::{ca, client as client_certificate, early, expired, valid},
-    client::{self, Client, post},
-    eventually,
-    kubelet::Volume,
-    server::{Running, Setup},
-};
+use support::certificates::{ca, client as client_certificate, early, expired, valid};
+use support::client::{self, Client, post};
+use support::eventually;
+use support::kubelet::Volume;
+use support::server::{Running, Setup};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -20,7 +20,15 @@ const APISERVER: &str = "kube-apiserver";
 
 async fn start(file: PathBuf, names: &[&str]) -> Running {
     let allowed_names = names.iter().map(ToString::to_string).collect();
-    Setup { clients: Some(ClientAuth { ca: file, allowed_names }), ..Setup::default() }.start().await
+    Setup {
+        clients: Some(ClientAuth {
+            ca: file,
+            allowed_names,
+        }),
+        ..Setup::default()
+    }
+    .start()
+    .await
 }
 
 /// Whether a client is served by TLS 1.2, and by 1.3.
@@ -29,7 +37,10 @@ async fn served_by(server: &Running, identity: Option<&CertificateAndKey>) -> [b
     for (version, answer) in [&TLS12, &TLS13].into_iter().zip(&mut answers) {
         let config = client::config_for(&server.ca, identity, &[version]);
         let client = Client::new(server.https, config);
-        *answer = client.send(post("/mutate", "{}")).await.is_ok_and(|answer| answer.status == 200);
+        *answer = client
+            .send(post("/mutate", "{}"))
+            .await
+            .is_ok_and(|answer| answer.status == 200);
     }
     answers
 }
@@ -72,7 +83,13 @@ async fn certificates_of_another_ca_or_outside_their_validity_are_rejected() {
     let forged = client_certificate(&support::certificates::ca(), "anybody", &[], valid());
     assert!(!served(&server, Some(&forged)).await);
     for validity in [expired(), early()] {
-        assert!(!served(&server, Some(&client_certificate(&ca, "anybody", &[], validity))).await);
+        assert!(
+            !served(
+                &server,
+                Some(&client_certificate(&ca, "anybody", &[], validity))
+            )
+            .await
+        );
     }
     // A serving certificate is not a client certificate.
     assert!(!served(&server, Some(&support::certificates::serving(&ca))).await);
@@ -99,7 +116,13 @@ async fn a_rotated_ca_is_loaded_and_a_broken_one_is_not() {
     waiting(&after, true).await;
     assert!(served(&server, Some(&before)).await);
     volume.write(&[("ca.crt", "none at all")]);
-    server.expect_metric("sandbox_injector_tls_reloads_total", &[("result", "failure")], 1.0).await;
+    server
+        .expect_metric(
+            "sandbox_injector_tls_reloads_total",
+            &[("result", "failure")],
+            1.0,
+        )
+        .await;
     assert!(served(&server, Some(&after)).await);
     volume.write(&[("ca.crt", &new.certificate)]);
     waiting(&before, false).await;
@@ -114,7 +137,10 @@ async fn without_a_client_ca_no_client_is_accepted_and_readiness_says_why() {
     let file = dir.path().join("ca.crt");
     let server = start(file.clone(), &[]).await;
     let why = server.expect_ready(false).await;
-    assert!(why.starts_with("client-ca: ") && why.contains("--client-ca"), "{why}");
+    assert!(
+        why.starts_with("client-ca: ") && why.contains("--client-ca"),
+        "{why}"
+    );
     let ca = ca();
     let identity = client_certificate(&ca, "anybody", &[], valid());
     assert!(!served(&server, Some(&identity)).await);

@@ -1,33 +1,26 @@
 //! Serving certificates that change under load, and ones that had better not be taken.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
-use std::sync::LazyLock;
-use std::{
-    fs,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, SystemTime},
-};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rcgen::KeyPair;
 use rstest::rstest;
-use rustls::{
-    pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, pem::PemObject},
-    version::{TLS12, TLS13},
-};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
+use rustls::version::{TLS12, TLS13};
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::tls::Identity;
-use support::{
-    certificates::{ca, der, early, expired, serving, serving_for_key, serving_valid},
-    client::{self, Client},
-    eventually,
-    kubelet::Volume,
-    server::{Running, Setup},
-};
+use support::certificates::{ca, der, early, expired, serving, serving_for_key, serving_valid};
+use support::client::{self, Client};
+use support::eventually;
+use support::kubelet::Volume;
+use support::server::{Running, Setup};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
@@ -47,7 +40,12 @@ fn files(pair: &CertificateAndKey) -> [(&'static str, &str); 2] {
 
 async fn start(directory: &Path, ca: &CertificateAndKey) -> Running {
     let identity = Some(Identity::Directory(directory.to_owned()));
-    Setup { identity, ..Setup::default() }.start_under(ca.clone()).await
+    Setup {
+        identity,
+        ..Setup::default()
+    }
+    .start_under(ca.clone())
+    .await
 }
 
 /// Waits until new handshakes show a certificate.
@@ -57,11 +55,17 @@ async fn expect_certificate(server: &Running, pair: &CertificateAndKey) {
         let shown = client::certificate(server.https, &config).await.ok()?;
         (shown == expected).then_some(())
     });
-    timeout(NOTIFIED, shown).await.expect("the certificate was not taken into use in time");
+    timeout(NOTIFIED, shown)
+        .await
+        .expect("the certificate was not taken into use in time");
 }
 
 async fn served(server: &Running) -> bool {
-    server.client().send(client::post("/mutate", "{}")).await.is_ok()
+    server
+        .client()
+        .send(client::post("/mutate", "{}"))
+        .await
+        .is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +73,10 @@ async fn five_rotations_under_load_fail_no_request() {
     let (dir, ca) = (TempDir::new().unwrap(), ca());
     let mut volume = Volume::new(dir.path(), &files(&serving(&ca)));
     let server = start(dir.path(), &ca).await;
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let mut load = Vec::new();
     for number in 0..8 {
         let (client, stop, sent) = (server.client(), Arc::clone(&stop), Arc::clone(&sent));
@@ -114,7 +121,9 @@ async fn a_connection_outlives_its_certificate() {
     volume.write(&files(&pair));
     expect_certificate(&server, &pair).await;
     client.mutate("{}").await;
-    server.expect_metric("sandbox_injector_connections", &[], 1.0).await;
+    server
+        .expect_metric("sandbox_injector_connections", &[], 1.0)
+        .await;
 }
 
 #[rstest]
@@ -176,7 +185,9 @@ async fn without_a_certificate_the_server_is_up_but_not_ready() {
     let server = start(&dir, &ca).await;
     let why = server.expect_ready(false).await;
     assert!(
-        why.starts_with("certificate: ") && why.contains("tls.crt") && why.contains("--tls-cert-dir"),
+        why.starts_with("certificate: ")
+            && why.contains("tls.crt")
+            && why.contains("--tls-cert-dir"),
         "{why}"
     );
     assert!(!served(&server).await);
@@ -194,7 +205,10 @@ async fn an_expired_certificate_is_served_until_another_one_is_there() {
     let mut volume = Volume::new(dir.path(), &files(&over));
     let server = start(dir.path(), &ca).await;
     server.expect_ready(true).await;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
     assert!(server.scrape().await.value(NOT_AFTER, &[]) < now);
     let pair = serving(&ca);
     volume.write(&files(&pair));
@@ -223,7 +237,9 @@ async fn files_written_in_place_one_by_one_are_loaded_without_a_warning() {
 /// An RSA key, made once a run: *ring* signs with them but cannot make them.
 fn rsa_pkcs1() -> String {
     static KEY: LazyLock<String> = LazyLock::new(|| {
-        let made = Command::new("openssl").args(["genrsa", "-traditional", "2048"]).output();
+        let made = Command::new("openssl")
+            .args(["genrsa", "-traditional", "2048"])
+            .output();
         String::from_utf8(made.expect("openssl is installed").stdout).unwrap()
     });
     KEY.clone()
@@ -233,10 +249,16 @@ fn rsa_pkcs1() -> String {
 fn rsa_pkcs8() -> String {
     let pkcs1 = PrivatePkcs1KeyDer::from_pem_slice(rsa_pkcs1().as_bytes()).unwrap();
     let inner = pkcs1.secret_pkcs1_der();
-    let length =
-        |bytes: usize| [0x82, u8::try_from(bytes >> 8).unwrap(), u8::try_from(bytes & 0xff).unwrap()];
-    let algorithm =
-        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    let length = |bytes: usize| {
+        [
+            0x82,
+            u8::try_from(bytes >> 8).unwrap(),
+            u8::try_from(bytes & 0xff).unwrap(),
+        ]
+    };
+    let algorithm = [
+        0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+    ];
     let mut der = vec![0x30];
     der.extend(length(inner.len() + 4 + algorithm.len() + 3));
     der.extend([0x02, 0x01, 0x00]);
@@ -249,7 +271,8 @@ fn rsa_pkcs8() -> String {
 
 /// The SEC1 key is what PKCS#8 wraps; for P-256 its frame is 29 bytes.
 fn sec1(key: &KeyPair) -> String {
-    let PrivateKeyDer::Pkcs8(pkcs8) = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap()
+    let PrivateKeyDer::Pkcs8(pkcs8) =
+        PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap()
     else {
         panic!("not PKCS#8")
     };
@@ -257,7 +280,10 @@ fn sec1(key: &KeyPair) -> String {
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        BASE64_STANDARD.encode(der)
+    )
 }
 
 #[rstest]
@@ -273,13 +299,20 @@ async fn every_kind_of_key_is_served_in_both_versions(
     #[case] write: fn(&KeyPair) -> String,
 ) {
     let (dir, ca) = (TempDir::new().unwrap(), ca());
-    let pair = CertificateAndKey { certificate: serving_for_key(&ca, &key), key: write(&key) };
+    let pair = CertificateAndKey {
+        certificate: serving_for_key(&ca, &key),
+        key: write(&key),
+    };
     Volume::new(dir.path(), &files(&pair));
     let server = start(dir.path(), &ca).await;
     server.expect_ready(true).await;
     for version in [&TLS12, &TLS13] {
         let config = client::config_for(&ca, None, &[version]);
-        assert_eq!(Client::new(server.https, config).mutate("{}").await.status, 200, "{version:?}");
+        assert_eq!(
+            Client::new(server.https, config).mutate("{}").await.status,
+            200,
+            "{version:?}"
+        );
     }
 }
 
@@ -293,8 +326,13 @@ async fn a_chain_is_sent_complete_and_in_order() {
     };
     Volume::new(dir.path(), &files(&chain));
     let server = start(dir.path(), &ca).await;
-    let stream = client::connect(server.https, &server.config()).await.unwrap();
-    assert_eq!(stream.get_ref().1.peer_certificates().unwrap(), der(&chain.certificate));
+    let stream = client::connect(server.https, &server.config())
+        .await
+        .unwrap();
+    assert_eq!(
+        stream.get_ref().1.peer_certificates().unwrap(),
+        der(&chain.certificate)
+    );
 }
 
 #[tokio::test]

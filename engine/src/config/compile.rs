@@ -1,8 +1,8 @@
 //! From a checked runtime's JSON to the compiled form that the engine works with.
 //!
-//! Everything that does not depend on the pod is worked out here, once for each load: compact JSON, normal
-//! forms, chained scripts, who is privileged. The input has passed the checks, so nothing here can fail; what is
-//! missing reads as absent.
+//! Everything that does not depend on the pod is worked out here, once for each load: compact JSON,
+//! normal forms, chained scripts, who is privileged. The input has passed the checks, so nothing
+//! here can fail; what is missing reads as absent.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,10 @@ use crate::patch::Fragment;
 pub(super) fn runtime(name: &str, doc: RuntimeDoc<'_>) -> Runtime {
     let main = doc.main();
     let privileged: Vec<String> = doc.privileges().iter().map(ToString::to_string).collect();
-    let main_mounts: Vec<&str> = main.mounts().filter_map(|mount| mount.text("name")).collect();
+    let main_mounts: Vec<&str> = main
+        .mounts()
+        .filter_map(|mount| mount.text("name"))
+        .collect();
     let volumes: Vec<Volume> = doc
         .volumes()
         .map(|volume| item(Kind::Volume, &volume))
@@ -30,9 +33,15 @@ pub(super) fn runtime(name: &str, doc: RuntimeDoc<'_>) -> Runtime {
         name: name.to_owned(),
         digest: doc.digest(),
         main: MainContainer {
-            name: main.text("name").filter(|name| !name.is_empty()).map(str::to_owned),
+            name: main
+                .text("name")
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
             env: main.items("env").map(|env| item(Kind::Env, &env)).collect(),
-            volume_mounts: main.items("volumeMounts").map(|mount| item(Kind::Mount, &mount)).collect(),
+            volume_mounts: main
+                .items("volumeMounts")
+                .map(|mount| item(Kind::Mount, &mount))
+                .collect(),
             post_start: hook(&main, "postStart", Order::InjectedFirst),
             pre_stop: hook(&main, "preStop", Order::PodFirst),
         },
@@ -56,7 +65,11 @@ fn containers(doc: RuntimeDoc<'_>, chosen: fn(RuntimeList) -> bool) -> Vec<Conta
                 .iter()
                 .any(|field| !container.value["securityContext"][field].is_null()),
             bidirectional: container.is_bidirectional(),
-            volumes: container.mounts().filter_map(|mount| mount.text("name")).map(str::to_owned).collect(),
+            volumes: container
+                .mounts()
+                .filter_map(|mount| mount.text("name"))
+                .map(str::to_owned)
+                .collect(),
         })
         .collect()
 }
@@ -71,7 +84,10 @@ fn item(kind: Kind, item: &Located<'_>) -> Item {
 
 /// What an item of a list is known by: a name, or a cleaned path; empty where it does not say.
 pub(super) fn identity<'v>(kind: Kind, item: &Located<'v>) -> Cow<'v, str> {
-    let identity = kind.identity().and_then(|field| item.text(field)).unwrap_or_default();
+    let identity = kind
+        .identity()
+        .and_then(|field| item.text(field))
+        .unwrap_or_default();
     match kind {
         Kind::Mount if !identity.is_empty() => clean_path(identity),
         _ => Cow::Borrowed(identity),
@@ -94,7 +110,14 @@ fn hook(main: &Located<'_>, name: &str, order: Order) -> Option<Hook> {
 
 fn texts(doc: RuntimeDoc<'_>, field: &'static str) -> Vec<(String, String)> {
     let entries = doc.metadata(field);
-    entries.map(|(key, at)| (key.to_owned(), at.value.as_str().unwrap_or_default().to_owned())).collect()
+    entries
+        .map(|(key, at)| {
+            (
+                key.to_owned(),
+                at.value.as_str().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect()
 }
 
 fn borrowed_volumes(doc: RuntimeDoc<'_>, own: &[Volume]) -> Vec<BorrowedVolume> {
@@ -108,7 +131,11 @@ fn borrowed_volumes(doc: RuntimeDoc<'_>, own: &[Volume]) -> Vec<BorrowedVolume> 
     for (mount, privileged) in in_main.chain(in_others) {
         let volume = mount.text("name").unwrap_or_default();
         if !own.iter().any(|own| own.item.identity == volume) {
-            borrowed.push(BorrowedVolume { volume: volume.to_owned(), at: mount.path, privileged });
+            borrowed.push(BorrowedVolume {
+                volume: volume.to_owned(),
+                at: mount.path,
+                privileged,
+            });
         }
     }
     borrowed
@@ -116,8 +143,9 @@ fn borrowed_volumes(doc: RuntimeDoc<'_>, own: &[Volume]) -> Vec<BorrowedVolume> 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_volume_is_own_when_the_main_container_does_not_mount_it() {
@@ -125,8 +153,11 @@ mod tests {
                 "csiSidecar": [{"name": "c", "securityContext": {"privileged": true}}],
                 "volume": [{"name": "shared", "emptyDir": {}}, {"name": "mine", "emptyDir": {}}]});
         let compiled = runtime("x", RuntimeDoc::new(&value));
-        let own: Vec<_> =
-            compiled.volumes.iter().map(|volume| (volume.must_match, volume.exclusive)).collect();
+        let own: Vec<_> = compiled
+            .volumes
+            .iter()
+            .map(|volume| (volume.must_match, volume.exclusive))
+            .collect();
         assert_eq!(own, [(true, false), (true, true)]);
         assert_eq!(compiled.privileged, ["container c is privileged"]);
         assert!(compiled.borrowed_volumes.is_empty());

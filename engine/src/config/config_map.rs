@@ -47,7 +47,12 @@ impl Entries {
 /// Of a key that comes twice, the last text stays.
 impl<K: Into<String>, T: Into<String>> FromIterator<(K, T)> for Entries {
     fn from_iter<I: IntoIterator<Item = (K, T)>>(entries: I) -> Self {
-        Self(entries.into_iter().map(|(key, text)| (key.into(), text.into())).collect())
+        Self(
+            entries
+                .into_iter()
+                .map(|(key, text)| (key.into(), text.into()))
+                .collect(),
+        )
     }
 }
 
@@ -68,7 +73,10 @@ pub struct ConfigMapName {
 
 impl Default for ConfigMapName {
     fn default() -> Self {
-        Self { namespace: "sandbox-system".to_owned(), name: "sandbox-injection-config".to_owned() }
+        Self {
+            namespace: "sandbox-system".to_owned(),
+            name: "sandbox-injection-config".to_owned(),
+        }
     }
 }
 
@@ -85,7 +93,10 @@ impl FromStr for ConfigMapName {
             .split_once('/')
             .filter(|(namespace, name)| is_dns_label(namespace) && is_dns_subdomain(name))
             .ok_or(InvalidConfigMapName)?;
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -146,15 +157,22 @@ impl InvalidConfigMap {
 pub fn entries(config_map: &Value) -> Result<Entries, InvalidConfigMap> {
     let kind = config_map["kind"].as_str().unwrap_or_default();
     if kind != "ConfigMap" || config_map["apiVersion"] != "v1" {
-        return Err(InvalidConfigMap::NotAConfigMap { kind: kind.to_owned() });
+        return Err(InvalidConfigMap::NotAConfigMap {
+            kind: kind.to_owned(),
+        });
     }
-    if config_map["binaryData"].as_object().is_some_and(|data| !data.is_empty()) {
+    if config_map["binaryData"]
+        .as_object()
+        .is_some_and(|data| !data.is_empty())
+    {
         return Err(InvalidConfigMap::BinaryData);
     }
     let data = config_map["data"].as_object().into_iter().flatten();
     data.map(|(key, text)| match text {
         Value::String(text) => Ok((key.as_str(), text.as_str())),
-        _ => Err(InvalidConfigMap::NotText { key: JsonPath::root().field("data").field(key) }),
+        _ => Err(InvalidConfigMap::NotText {
+            key: JsonPath::root().field("data").field(key),
+        }),
     })
     .collect()
 }
@@ -170,7 +188,13 @@ mod tests {
         assert_eq!(entries.insert("a", "3"), Err(DuplicateKey("a".to_owned())));
         assert_eq!((entries.get("a"), entries.get("c")), (Some("2"), None));
         assert_eq!(entries.insert("c", "4"), Ok(()));
-        assert_eq!(entries.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["2", "1", "4"]);
+        assert_eq!(
+            entries
+                .iter()
+                .map(|(_, text)| text.as_str())
+                .collect::<Vec<_>>(),
+            ["2", "1", "4"]
+        );
     }
 
     #[test]

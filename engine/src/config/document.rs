@@ -68,9 +68,11 @@ impl<'v> RuntimeDoc<'v> {
 
     /// The containers to add, in the order in which they are injected.
     pub(super) fn containers(self) -> impl Iterator<Item = (RuntimeList, Located<'v>)> {
-        RuntimeList::ALL
-            .into_iter()
-            .flat_map(move |list| self.root().items(list.name()).map(move |container| (list, container)))
+        RuntimeList::ALL.into_iter().flat_map(move |list| {
+            self.root()
+                .items(list.name())
+                .map(move |container| (list, container))
+        })
     }
 
     /// The main container and then those to add.
@@ -84,21 +86,41 @@ impl<'v> RuntimeDoc<'v> {
     }
 
     /// `labels` or `annotations`.
-    pub(super) fn metadata(self, field: &'static str) -> impl Iterator<Item = (&'v str, Located<'v>)> {
+    pub(super) fn metadata(
+        self,
+        field: &'static str,
+    ) -> impl Iterator<Item = (&'v str, Located<'v>)> {
         let map = self.root().field(field);
         let entries = map.value.as_object().into_iter().flatten();
-        entries.map(move |(key, value)| (key.as_str(), Located { value, path: map.path.field(key) }))
+        entries.map(move |(key, value)| {
+            (
+                key.as_str(),
+                Located {
+                    value,
+                    path: map.path.field(key),
+                },
+            )
+        })
     }
 
     /// Why it is privileged; empty when it is not.
     pub fn privileges(self) -> Vec<Privilege<'v>> {
-        let main = self.main().is_bidirectional().then_some(Privilege::BidirectionalMain);
+        let main = self
+            .main()
+            .is_bidirectional()
+            .then_some(Privilege::BidirectionalMain);
         let containers = self.containers().flat_map(|(_, container)| {
             let name = container.text("name").unwrap_or_default();
-            container.privileges().into_iter().map(move |why| Privilege::Container(name, why))
+            container
+                .privileges()
+                .into_iter()
+                .map(move |why| Privilege::Container(name, why))
         });
-        let volumes = self.volumes().filter(|volume| !volume.value["hostPath"].is_null());
-        let volumes = volumes.map(|volume| Privilege::HostPath(volume.text("name").unwrap_or_default()));
+        let volumes = self
+            .volumes()
+            .filter(|volume| !volume.value["hostPath"].is_null());
+        let volumes =
+            volumes.map(|volume| Privilege::HostPath(volume.text("name").unwrap_or_default()));
         main.into_iter().chain(containers).chain(volumes).collect()
     }
 
@@ -106,7 +128,10 @@ impl<'v> RuntimeDoc<'v> {
     pub(super) fn digest(self) -> String {
         let mut hash = Sha256::new();
         hash.update(sorted(self.0).to_string());
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// The start of the digest: how a revision is shown.
@@ -142,12 +167,18 @@ impl RuntimeList {
 impl<'v> Located<'v> {
     /// The value of a key.
     pub(super) fn root(value: &'v Value) -> Self {
-        Self { value, path: JsonPath::root() }
+        Self {
+            value,
+            path: JsonPath::root(),
+        }
     }
 
     /// A field; null where there is none.
     pub(super) fn field(&self, name: &str) -> Self {
-        Self { value: &self.value[name], path: self.path.field(name) }
+        Self {
+            value: &self.value[name],
+            path: self.path.field(name),
+        }
     }
 
     /// The text of a field; `None` where it has none.
@@ -163,30 +194,43 @@ impl<'v> Located<'v> {
     /// The items, if it is a list.
     pub(super) fn list(self) -> impl Iterator<Item = Self> + use<'v> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
-        items.map(move |(index, value)| Self { value, path: self.path.index(index) })
+        items.map(move |(index, value)| Self {
+            value,
+            path: self.path.index(index),
+        })
     }
 
     /// What a container mounts or maps as block devices: its mounts, and then its devices.
     pub(super) fn mounts(&self) -> impl Iterator<Item = Self> + use<'v> {
-        self.items("volumeMounts").chain(self.items("volumeDevices"))
+        self.items("volumeMounts")
+            .chain(self.items("volumeDevices"))
     }
 
     /// Whether a container has a mount that propagates to the node.
     pub(super) fn is_bidirectional(&self) -> bool {
         let mounts = self.value["volumeMounts"].as_array().into_iter().flatten();
-        mounts.into_iter().any(|mount| mount["mountPropagation"] == "Bidirectional")
+        mounts
+            .into_iter()
+            .any(|mount| mount["mountPropagation"] == "Bidirectional")
     }
 
     /// What makes a container privileged; empty when it is not.
     pub(super) fn privileges(&self) -> Vec<ContainerPrivilege> {
         let context = &self.value["securityContext"];
-        let adds = context["capabilities"]["add"].as_array().is_some_and(|added| !added.is_empty());
+        let adds = context["capabilities"]["add"]
+            .as_array()
+            .is_some_and(|added| !added.is_empty());
         let all = [
-            (context["privileged"] == true, ContainerPrivilege::Privileged),
+            (
+                context["privileged"] == true,
+                ContainerPrivilege::Privileged,
+            ),
             (adds, ContainerPrivilege::Capabilities),
             (self.is_bidirectional(), ContainerPrivilege::Bidirectional),
         ];
-        all.into_iter().filter_map(|(has, privilege)| has.then_some(privilege)).collect()
+        all.into_iter()
+            .filter_map(|(has, privilege)| has.then_some(privilege))
+            .collect()
     }
 }
 
@@ -215,7 +259,9 @@ fn sorted(value: &Value) -> Value {
         Value::Object(fields) => {
             let mut entries: Vec<_> = fields.iter().collect();
             entries.sort_by_key(|(field, _)| *field);
-            let entries = entries.into_iter().map(|(field, value)| (field.clone(), sorted(value)));
+            let entries = entries
+                .into_iter()
+                .map(|(field, value)| (field.clone(), sorted(value)));
             Value::Object(entries.collect::<Map<_, _>>())
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
@@ -225,14 +271,18 @@ fn sorted(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn the_digest_ignores_key_order_and_white_space() {
         let one: Value = serde_json::from_str(r#"{"b": 1, "a": {"d": [1, 2], "c": "x"}}"#).unwrap();
         let digest = |value: &Value| RuntimeDoc::new(value).digest();
-        assert_eq!(digest(&one), digest(&json!({"a": {"c": "x", "d": [1, 2]}, "b": 1})));
+        assert_eq!(
+            digest(&one),
+            digest(&json!({"a": {"c": "x", "d": [1, 2]}, "b": 1}))
+        );
         // printf '{"a":{"c":"x","d":[1,2]},"b":1}' | sha256sum
         assert!(digest(&one).starts_with("830c7b7f8c79"), "{}", digest(&one));
     }
@@ -245,7 +295,11 @@ mod tests {
             "csiSidecar": [{"name": "first", "securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}],
             "volume": [{"name": "dev", "hostPath": {"path": "/dev"}}, {"name": "data", "emptyDir": {}}],
         });
-        let why: Vec<String> = RuntimeDoc::new(&value).privileges().iter().map(ToString::to_string).collect();
+        let why: Vec<String> = RuntimeDoc::new(&value)
+            .privileges()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             why,
             [

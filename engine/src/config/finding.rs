@@ -151,19 +151,36 @@ pub struct Finding {
 
 impl Finding {
     /// A finding at a place, of the code's usual severity.
-    pub(super) fn new(code: Code, runtime: &str, path: JsonPath, message: impl Into<String>) -> Self {
-        Self { path: Some(path), ..Self::about_key(code, runtime, message) }
+    pub(super) fn new(
+        code: Code,
+        runtime: &str,
+        path: JsonPath,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: Some(path),
+            ..Self::about_key(code, runtime, message)
+        }
     }
 
     /// A finding about a key as a whole, or about the whole configuration if there is no key.
     pub(super) fn about_key(code: Code, runtime: &str, message: impl Into<String>) -> Self {
         let (runtime, message) = (runtime.to_owned(), message.into());
-        Self { code, severity: code.severity(), runtime, path: None, message }
+        Self {
+            code,
+            severity: code.severity(),
+            runtime,
+            path: None,
+            message,
+        }
     }
 
     /// The place as it is printed; empty for the key as a whole.
     pub fn place(&self) -> String {
-        self.path.as_ref().map(ToString::to_string).unwrap_or_default()
+        self.path
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 }
 
@@ -202,8 +219,12 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line_whatever_it_is_about() {
-        let finding =
-            Finding::new(Code::BadKey, "a\r\n", JsonPath::root().field("\u{1b}[31m"), "is\nno name");
+        let finding = Finding::new(
+            Code::BadKey,
+            "a\r\n",
+            JsonPath::root().field("\u{1b}[31m"),
+            "is\nno name",
+        );
         assert_eq!(finding.to_string(), "a??: $[\"?[31m\"]: is?no name");
     }
 }

@@ -1,7 +1,8 @@
 //! What is wrong in a configuration, all of it at once.
 //!
-//! The same findings stop a load, are printed offline and refuse a broken edit at admission. Checking works on
-//! the JSON itself and reports every problem with the runtime's key and the JSON path.
+//! The same findings stop a load, are printed offline and refuse a broken edit at admission.
+//! Checking works on the JSON itself and reports every problem with the runtime's key and the JSON
+//! path.
 
 mod container;
 mod cross_runtime;
@@ -40,10 +41,16 @@ pub struct Checked {
 pub fn check(entries: &Entries, region: Option<&Region>) -> Checked {
     let mut found = Vec::new();
     let documents = load::read(entries, region, &mut found);
-    let runtimes: Vec<(&str, RuntimeDoc<'_>)> =
-        documents.runtimes.iter().map(|(key, value)| (key.as_str(), RuntimeDoc::new(value))).collect();
-    let volumes: HashSet<&str> =
-        runtimes.iter().flat_map(|(_, doc)| doc.volumes()).filter_map(|volume| volume.text("name")).collect();
+    let runtimes: Vec<(&str, RuntimeDoc<'_>)> = documents
+        .runtimes
+        .iter()
+        .map(|(key, value)| (key.as_str(), RuntimeDoc::new(value)))
+        .collect();
+    let volumes: HashSet<&str> = runtimes
+        .iter()
+        .flat_map(|(_, doc)| doc.volumes())
+        .filter_map(|volume| volume.text("name"))
+        .collect();
     for (key, value) in &documents.runtimes {
         let findings = &mut Findings::new(key, &mut found);
         model(value, findings);
@@ -54,12 +61,19 @@ pub fn check(entries: &Entries, region: Option<&Region>) -> Checked {
     }
     let pools = documents.pools.as_ref().map(|value| {
         // A runtime that is there and broken has its own findings.
-        let known: Vec<&str> = entries.keys().filter(|key| load::check_key(key).is_ok()).collect();
+        let known: Vec<&str> = entries
+            .keys()
+            .filter(|key| load::check_key(key).is_ok())
+            .collect();
         pools::read(value, &known, &mut Findings::new(POOLS_KEY, &mut found))
     });
     cross_runtime::check(&runtimes, &mut found);
     order::sort(&mut found, &documents);
-    Checked { runtimes: documents.runtimes, pools: pools.unwrap_or_default(), findings: found }
+    Checked {
+        runtimes: documents.runtimes,
+        pools: pools.unwrap_or_default(),
+        findings: found,
+    }
 }
 
 /// Fields and types, against those that Kubernetes has.
@@ -67,18 +81,22 @@ fn model(value: &Value, findings: &mut Findings<'_>) {
     schema::check(value, &schema::RUNTIME, &mut |path, problem| {
         let (code, message) = match problem {
             Problem::WrongType { expected } => (Code::WrongType, format!("must be {expected}")),
-            Problem::MisspeltField { field, similar } => {
-                (Code::UnknownField, format!("unknown field {field:?}; did you mean {similar:?}?"))
-            }
-            Problem::UnknownField { field, fields } => {
-                (Code::UnknownField, format!("unknown field {field:?}; {fields}"))
-            }
-            Problem::NewField { field, object } => {
-                (Code::NewField, format!("unknown field {field:?} in {object}; passed through as written"))
-            }
-            Problem::UnsupportedField { fields } => {
-                (Code::UnsupportedField, format!("is not injected and would be ignored; {fields}. Remove it"))
-            }
+            Problem::MisspeltField { field, similar } => (
+                Code::UnknownField,
+                format!("unknown field {field:?}; did you mean {similar:?}?"),
+            ),
+            Problem::UnknownField { field, fields } => (
+                Code::UnknownField,
+                format!("unknown field {field:?}; {fields}"),
+            ),
+            Problem::NewField { field, object } => (
+                Code::NewField,
+                format!("unknown field {field:?} in {object}; passed through as written"),
+            ),
+            Problem::UnsupportedField { fields } => (
+                Code::UnsupportedField,
+                format!("is not injected and would be ignored; {fields}. Remove it"),
+            ),
             Problem::InvalidQuantity => (Code::InvalidQuantity, InvalidQuantity.to_string()),
         };
         findings.add(code, path.clone(), message);
@@ -130,7 +148,9 @@ fn name(item: &Located<'_>, findings: &mut Findings<'_>) {
     let path = || item.path.field("name");
     match &item.value["name"] {
         Value::Null => findings.add(Code::MissingField, path(), "is missing"),
-        Value::String(name) if name.is_empty() => findings.add(Code::MissingField, path(), "is empty"),
+        Value::String(name) if name.is_empty() => {
+            findings.add(Code::MissingField, path(), "is empty");
+        }
         Value::String(name) => valid_name(name, path(), findings),
         _ => {}
     }
@@ -153,13 +173,22 @@ mod tests {
     fn findings(runtime: &str) -> Vec<(Code, Severity, String)> {
         let checked = check(&Entries::from([("tools", runtime)]), None);
         let found = checked.findings.into_iter();
-        found.map(|found| (found.code, found.severity, found.path.unwrap().to_string())).collect()
+        found
+            .map(|found| (found.code, found.severity, found.path.unwrap().to_string()))
+            .collect()
     }
 
     #[test]
     fn a_misspelt_main_container_is_not_passed_over() {
         let found = findings("mainContainers: {env: [{name: A}]}");
-        assert_eq!(found, [(Code::UnknownField, Severity::Error, "$.mainContainers".to_owned())]);
+        assert_eq!(
+            found,
+            [(
+                Code::UnknownField,
+                Severity::Error,
+                "$.mainContainers".to_owned()
+            )]
+        );
     }
 
     #[test]
@@ -184,8 +213,16 @@ mod tests {
         assert_eq!(
             found,
             [
-                (Code::UnsupportedField, Severity::Error, "$.mainContainer.image".to_owned()),
-                (Code::UnknownField, Severity::Error, "$.mainContainer.imag".to_owned()),
+                (
+                    Code::UnsupportedField,
+                    Severity::Error,
+                    "$.mainContainer.image".to_owned()
+                ),
+                (
+                    Code::UnknownField,
+                    Severity::Error,
+                    "$.mainContainer.imag".to_owned()
+                ),
             ]
         );
     }
@@ -196,6 +233,9 @@ mod tests {
             "{mainContainer: {volumeMounts: [{name: 'v-<region-id>', mountPath: /v}]}, \
              volume: [{name: 'v-<region-id>', emptyDir: {}}]}",
         );
-        assert!(found.iter().all(|(code, _, _)| *code == Code::NoRegion), "{found:?}");
+        assert!(
+            found.iter().all(|(code, _, _)| *code == Code::NoRegion),
+            "{found:?}"
+        );
     }
 }

@@ -16,12 +16,24 @@ impl Config {
     /// All of it succeeds or nothing does. Warnings are kept with the configuration.
     pub fn load(entries: &Entries, region: Option<&Region>) -> Result<Self, Rejected> {
         let checked = lint::check(entries, region);
-        if checked.findings.iter().any(|finding| finding.severity == Severity::Error) {
-            return Err(Rejected { findings: checked.findings });
+        if checked
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
+        {
+            return Err(Rejected {
+                findings: checked.findings,
+            });
         }
         let runtimes = checked.runtimes.iter();
-        let runtimes = runtimes.map(|(name, value)| compile::runtime(name, RuntimeDoc::new(value))).collect();
-        Ok(Self { runtimes, pools: checked.pools, warnings: checked.findings })
+        let runtimes = runtimes
+            .map(|(name, value)| compile::runtime(name, RuntimeDoc::new(value)))
+            .collect();
+        Ok(Self {
+            runtimes,
+            pools: checked.pools,
+            warnings: checked.findings,
+        })
     }
 }
 
@@ -34,7 +46,11 @@ pub(super) struct Documents {
 }
 
 /// Parses the texts and puts the region in.
-pub(super) fn read(entries: &Entries, region: Option<&Region>, found: &mut Vec<Finding>) -> Documents {
+pub(super) fn read(
+    entries: &Entries,
+    region: Option<&Region>,
+    found: &mut Vec<Finding>,
+) -> Documents {
     let mut left = size::MAX_PATH_BYTES;
     let mut runtimes = Vec::new();
     let mut pools = None;
@@ -52,12 +68,18 @@ pub(super) fn read(entries: &Entries, region: Option<&Region>, found: &mut Vec<F
         }
     }
     if runtimes.is_empty() && found.is_empty() {
-        let message =
-            "the configuration defines no runtime; add at least one key, such as agent-runtime or csi";
+        let message = "the configuration defines no runtime; add at least one key, such as agent-runtime or csi";
         found.push(Finding::about_key(Code::NoRuntime, "", message));
     }
     // Last, so that the runtimes do not change with the rules.
-    let pools = pools.and_then(|text| value(text, &mut left, region, &mut Findings::new(POOLS_KEY, found)));
+    let pools = pools.and_then(|text| {
+        value(
+            text,
+            &mut left,
+            region,
+            &mut Findings::new(POOLS_KEY, found),
+        )
+    });
     Documents { runtimes, pools }
 }
 
@@ -83,8 +105,9 @@ fn value(
     let places = placeholders(&value);
     if region.is_none() {
         for path in &places {
-            let message =
-                format!("contains {PLACEHOLDER}, but no region is set; set --region-id or REGION_ID");
+            let message = format!(
+                "contains {PLACEHOLDER}, but no region is set; set --region-id or REGION_ID"
+            );
             findings.add(Code::NoRegion, path.clone(), message);
         }
     }
@@ -109,6 +132,12 @@ pub(super) fn check_key(key: &str) -> Result<(), BadKey> {
     }
     // What a ConfigMap key may hold, less what could not be written in a list of names.
     let fits = !key.is_empty() && key.len() <= 253;
-    let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    if fits && plain { Ok(()) } else { Err(BadKey::Invalid) }
+    let plain = key
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if fits && plain {
+        Ok(())
+    } else {
+        Err(BadKey::Invalid)
+    }
 }

@@ -1,7 +1,7 @@
 //! Pool rules: the configuration's own word on which runtimes the pods of a pool or template get.
 //!
-//! agent-sandbox and OpenSandbox have no `spec.runtimes`, so the reserved key `pools` holds a list of rules for
-//! their pods, of which the first that matches decides:
+//! agent-sandbox and OpenSandbox have no `spec.runtimes`, so the reserved key `pools` holds a list
+//! of rules for their pods, of which the first that matches decides:
 //!
 //! ```yaml
 //! - system: agent-sandbox        # or opensandbox
@@ -11,8 +11,9 @@
 //!   runtimes: [agent-runtime]    # or [none]
 //! ```
 //!
-//! A rule without `pool` and `template` is for every pod of the system. An agent-sandbox pod carries hashes of its pool's and
-//! template's names and not the names, so those can only be matched whole, and a pattern is refused.
+//! A rule without `pool` and `template` is for every pod of the system. An agent-sandbox pod
+//! carries hashes of its pool's and template's names and not the names, so those can only be
+//! matched whole, and a pattern is refused.
 //!
 //! Reading and checking are one pass; nothing here looks at pods.
 
@@ -73,15 +74,28 @@ impl Wanted {
     }
 }
 
-/// Reads the value of the key `pools`; `known` are the runtimes of the configuration. Only without an error are the
-/// rules whole.
+/// Reads the value of the key `pools`; `known` are the runtimes of the configuration. Only without
+/// an error are the rules whole.
 pub(super) fn read(value: &Value, known: &[&str], findings: &mut Findings<'_>) -> Vec<PoolRule> {
     if !value.is_array() {
-        findings.add(Code::WrongType, JsonPath::root(), "must be a list of pool rules");
+        findings.add(
+            Code::WrongType,
+            JsonPath::root(),
+            "must be a list of pool rules",
+        );
         return Vec::new();
     }
     let rules = Located::root(value).list();
-    rules.filter_map(|at| Reader { at, known, findings }.rule()).collect()
+    rules
+        .filter_map(|at| {
+            Reader {
+                at,
+                known,
+                findings,
+            }
+            .rule()
+        })
+        .collect()
 }
 
 struct Reader<'r, 'f, 'k> {
@@ -103,8 +117,15 @@ impl Reader<'_, '_, '_> {
             return None;
         };
         for field in fields.keys() {
-            if !matches!(field.as_str(), "system" | "pool" | "template" | "namespace" | "runtimes") {
-                self.found(Code::UnknownField, field, format!("unknown field {field:?}; {FIELDS}"));
+            if !matches!(
+                field.as_str(),
+                "system" | "pool" | "template" | "namespace" | "runtimes"
+            ) {
+                self.found(
+                    Code::UnknownField,
+                    field,
+                    format!("unknown field {field:?}; {FIELDS}"),
+                );
             }
         }
         let system = self.system(&rule["system"]);
@@ -119,7 +140,13 @@ impl Reader<'_, '_, '_> {
             );
         }
         let template = self.wanted(&rule["template"], "template", system);
-        Some(PoolRule { system: system?, pool, template, namespace, runtimes: runtimes? })
+        Some(PoolRule {
+            system: system?,
+            pool,
+            template,
+            namespace,
+            runtimes: runtimes?,
+        })
     }
 
     fn system(&mut self, value: &Value) -> Option<PoolSystem> {
@@ -146,8 +173,7 @@ impl Reader<'_, '_, '_> {
             Value::String(text) => match text.parse() {
                 Ok(pattern) => Some(pattern),
                 Err(_) => {
-                    let message =
-                        "is empty and matches nothing; write a name, or omit the field to match any";
+                    let message = "is empty and matches nothing; write a name, or omit the field to match any";
                     self.found(Code::InvalidName, field, message);
                     None
                 }
@@ -196,16 +222,18 @@ impl Reader<'_, '_, '_> {
             let (code, message) = match item.value.as_str() {
                 None => (Code::WrongType, "must be a string".to_owned()),
                 Some("none") if items.len() == 1 => return Some(Vec::new()),
-                Some("none") => {
-                    (Code::UnknownRuntime, "\"none\" cannot be combined with other names".to_owned())
-                }
+                Some("none") => (
+                    Code::UnknownRuntime,
+                    "\"none\" cannot be combined with other names".to_owned(),
+                ),
                 Some(name) if self.known.contains(&name) => {
                     names.push(name.to_owned());
                     continue;
                 }
                 Some(name) => {
                     let known = listed(self.known.iter(), MAX_LISTED_RUNTIMES);
-                    let message = format!("runtime {name:?} is not configured; configured runtimes: {known}");
+                    let message =
+                        format!("runtime {name:?} is not configured; configured runtimes: {known}");
                     (Code::UnknownRuntime, message)
                 }
             };
@@ -217,12 +245,13 @@ impl Reader<'_, '_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
     use super::*;
     use crate::config::POOLS_KEY;
     use crate::config::config_map::Entries;
     use crate::config::finding::Finding;
-    use rstest::rstest;
-    use serde_json::json;
 
     fn read_with(rules: &Value, known: &[&str]) -> (Vec<PoolRule>, Vec<Finding>) {
         let mut found = Vec::new();
@@ -232,8 +261,14 @@ mod tests {
 
     fn problems(rules: &Value) -> Vec<String> {
         let (_, found) = read_with(rules, &["agent-runtime", "csi"]);
-        let line =
-            |found: &Finding| format!("{} {}: {}", found.code, found.path.as_ref().unwrap(), found.message);
+        let line = |found: &Finding| {
+            format!(
+                "{} {}: {}",
+                found.code,
+                found.path.as_ref().unwrap(),
+                found.message
+            )
+        };
         found.iter().map(line).collect()
     }
 
@@ -252,12 +287,19 @@ mod tests {
 
     #[test]
     fn a_message_names_so_many_runtimes_and_no_more() {
-        let names: Vec<String> = (0..10_000).map(|number| format!("runtime-{number}")).collect();
+        let names: Vec<String> = (0..10_000)
+            .map(|number| format!("runtime-{number}"))
+            .collect();
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         let rules = json!([{"system": "opensandbox", "runtimes": ["oss"]}]);
         let (_, found) = read_with(&rules, &known);
         assert_eq!(found.len(), 1);
-        assert!(found[0].message.ends_with(", runtime-18, runtime-19 and 9980 more"), "{found:?}");
+        assert!(
+            found[0]
+                .message
+                .ends_with(", runtime-18, runtime-19 and 9980 more"),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -267,26 +309,51 @@ mod tests {
             let loaded = crate::config::Config::load(&entries, None);
             loaded
                 .map(|config| config.pools().len())
-                .map_err(|rejected| rejected.findings.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .map_err(|rejected| {
+                    rejected
+                        .findings
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                })
         };
         assert_eq!(load("- {system: opensandbox, runtimes: [csi]}"), Ok(1));
         assert_eq!(load("[]"), Ok(0));
         let found = load("- {system: opensandbox, runtimes: [oss]}\n- {system: x}").unwrap_err();
-        let found: Vec<_> = found.iter().filter(|found| found.starts_with("pools: ")).collect();
-        let starts = ["$[0].runtimes[0]: ", "$[1].runtimes: is missing", "$[1].system: "];
+        let found: Vec<_> = found
+            .iter()
+            .filter(|found| found.starts_with("pools: "))
+            .collect();
+        let starts = [
+            "$[0].runtimes[0]: ",
+            "$[1].runtimes: is missing",
+            "$[1].system: ",
+        ];
         assert_eq!(found.len(), starts.len(), "{found:#?}");
         for start in starts {
             assert!(
-                found.iter().any(|found| found["pools: ".len()..].starts_with(start)),
+                found
+                    .iter()
+                    .any(|found| found["pools: ".len()..].starts_with(start)),
                 "{start} {found:#?}"
             );
         }
         assert!(found[0].contains(starts[0]), "{found:#?}");
-        assert!(load("- [").unwrap_err().iter().any(|found| found.starts_with("pools: $: ")));
+        assert!(
+            load("- [")
+                .unwrap_err()
+                .iter()
+                .any(|found| found.starts_with("pools: $: "))
+        );
         // Rules alone are no configuration.
         let entries = Entries::from([("pools", "[]")]);
-        let error = crate::config::Config::load(&entries, None).unwrap_err().to_string();
-        assert!(error.contains("the configuration defines no runtime"), "{error}");
+        let error = crate::config::Config::load(&entries, None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("the configuration defines no runtime"),
+            "{error}"
+        );
     }
 
     #[rstest]

@@ -54,7 +54,10 @@ impl fmt::Display for Region {
 pub(super) fn placeholders(value: &Value) -> Vec<JsonPath> {
     let mut places = Vec::new();
     walk_all(value, &mut |path, value| {
-        if value.as_str().is_some_and(|text| text.contains(PLACEHOLDER)) {
+        if value
+            .as_str()
+            .is_some_and(|text| text.contains(PLACEHOLDER))
+        {
             places.push(path.clone());
         }
     });
@@ -72,15 +75,26 @@ pub(super) fn substitute(value: &mut Value, places: &[JsonPath], region: &Region
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_region_looks_like_one() {
         for good in ["cn-hangzhou", "r", "us-west-2", "1a"] {
             assert!(good.parse::<Region>().is_ok(), "{good}");
         }
-        for bad in ["", "CN", "cn_hangzhou", "-cn", "cn-", "a b", "<region-id>", "é", "a\n"] {
+        for bad in [
+            "",
+            "CN",
+            "cn_hangzhou",
+            "-cn",
+            "cn-",
+            "a b",
+            "<region-id>",
+            "é",
+            "a\n",
+        ] {
             assert!(bad.parse::<Region>().is_err(), "{bad}");
         }
     }

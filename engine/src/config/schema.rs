@@ -1,8 +1,8 @@
 //! Checks JSON against the fields and types that Kubernetes has, without decoding it.
 //!
-//! The types are data: [`core_v1`] is generated from the API's own schema, and the runtime's fields stand beside it.
-//! One walk of a value and its type finds everything at once. The JSON itself is what gets emitted later, so a newer
-//! Kubernetes' fields survive.
+//! The types are data: [`core_v1`] is generated from the API's own schema, and the runtime's fields
+//! stand beside it. One walk of a value and its type finds everything at once. The JSON itself is
+//! what gets emitted later, so a newer Kubernetes' fields survive.
 
 #[rustfmt::skip]
 mod core_v1;
@@ -48,8 +48,8 @@ pub(super) struct ObjectType {
     /// The name of the type in the Kubernetes API.
     name: &'static str,
     fields: &'static [(&'static str, Shape)],
-    /// No other field is allowed, and this sentence lists those that are. Otherwise a field that is not known may be one
-    /// of a newer Kubernetes.
+    /// No other field is allowed, and this sentence lists those that are. Otherwise a field that
+    /// is not known may be one of a newer Kubernetes.
     closed: Option<&'static str>,
     /// The whole type where injection supports a part of it only.
     part_of: Option<&'static ObjectType>,
@@ -57,17 +57,30 @@ pub(super) struct ObjectType {
 
 /// A type of the Kubernetes API with all its fields.
 const fn object(name: &'static str, fields: &'static [(&'static str, Shape)]) -> ObjectType {
-    ObjectType { name, fields, closed: None, part_of: None }
+    ObjectType {
+        name,
+        fields,
+        closed: None,
+        part_of: None,
+    }
 }
 
 impl ObjectType {
     fn field(&self, name: &str) -> Option<&'static Shape> {
-        self.fields.iter().find(|(field, _)| *field == name).map(|(_, shape)| shape)
+        self.fields
+            .iter()
+            .find(|(field, _)| *field == name)
+            .map(|(_, shape)| shape)
     }
 
     /// The field that `unknown` is probably a misspelling of.
     fn similar(&self, unknown: &str) -> Option<&'static str> {
-        let fields = self.part_of.unwrap_or(self).fields.iter().map(|(field, _)| *field);
+        let fields = self
+            .part_of
+            .unwrap_or(self)
+            .fields
+            .iter()
+            .map(|(field, _)| *field);
         similar(unknown, fields).filter(|similar| self.field(similar).is_some())
     }
 }
@@ -78,11 +91,20 @@ pub(super) enum Problem<'v> {
     /// A value of another type than the one expected.
     WrongType { expected: &'static str },
     /// A field that the object does not have, and that looks like one of its own.
-    MisspeltField { field: &'v str, similar: &'static str },
+    MisspeltField {
+        field: &'v str,
+        similar: &'static str,
+    },
     /// A field that the object does not have and may not have.
-    UnknownField { field: &'v str, fields: &'static str },
+    UnknownField {
+        field: &'v str,
+        fields: &'static str,
+    },
     /// A field that a newer Kubernetes may know.
-    NewField { field: &'v str, object: &'static str },
+    NewField {
+        field: &'v str,
+        object: &'static str,
+    },
     /// A field that Kubernetes has and injection does not support.
     UnsupportedField { fields: &'static str },
     /// A text that is no quantity.
@@ -95,7 +117,12 @@ pub(super) fn check<'v>(
     shape: &'static Shape,
     found: &mut dyn FnMut(&JsonPath, Problem<'v>),
 ) {
-    Walk { path: JsonPath::root(), wrong_types: 0, found }.value(value, shape);
+    Walk {
+        path: JsonPath::root(),
+        wrong_types: 0,
+        found,
+    }
+    .value(value, shape);
 }
 
 /// So many values of the wrong type are reported; the others can wait until these are corrected.
@@ -170,14 +197,20 @@ impl<'v> Walk<'v, '_> {
             self.present(value, shape);
         } else if let Some(shape) = object.part_of.and_then(|whole| whole.field(field)) {
             self.present(value, shape);
-            if let Some(fields) = object.closed.filter(|_| normal(Kind::Plain, value).is_some()) {
+            if let Some(fields) = object
+                .closed
+                .filter(|_| normal(Kind::Plain, value).is_some())
+            {
                 self.found(Problem::UnsupportedField { fields });
             }
         } else {
             self.found(match (object.similar(field), object.closed) {
                 (Some(similar), _) => Problem::MisspeltField { field, similar },
                 (None, Some(fields)) => Problem::UnknownField { field, fields },
-                (None, None) => Problem::NewField { field, object: object.name },
+                (None, None) => Problem::NewField {
+                    field,
+                    object: object.name,
+                },
             });
         }
     }
@@ -197,19 +230,26 @@ impl<'v> Walk<'v, '_> {
 }
 
 fn is_int32(value: &Value) -> bool {
-    value.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+    value
+        .as_i64()
+        .is_some_and(|number| i32::try_from(number).is_ok())
 }
 
 /// Whether a text is a time of RFC 3339, as far as its digits and separators tell.
 fn is_time(text: &str) -> bool {
     let fits = |text: &str, pattern: &str| {
         text.len() == pattern.len()
-            && text.bytes().zip(pattern.bytes()).all(|(byte, expected)| match expected {
-                b'0' => byte.is_ascii_digit(),
-                expected => byte == expected,
-            })
+            && text
+                .bytes()
+                .zip(pattern.bytes())
+                .all(|(byte, expected)| match expected {
+                    b'0' => byte.is_ascii_digit(),
+                    expected => byte == expected,
+                })
     };
-    let Some((seconds, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let Some((seconds, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else {
+        return false;
+    };
     let zone = match rest.strip_prefix('.') {
         Some(fraction) => {
             let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -224,14 +264,18 @@ fn is_time(text: &str) -> bool {
     zoned && fits(seconds, "0000-00-00T00:00:00")
 }
 
-/// The field that `unknown` is probably a misspelling of: the same but for case, `-` and `_`, a plural, or at
-/// most two letters.
+/// The field that `unknown` is probably a misspelling of: the same but for case, `-` and `_`, a
+/// plural, or at most two letters.
 fn similar(unknown: &str, fields: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_'], "");
     let wanted = plain(unknown);
     let closeness = |field: &'static str| {
         let plain = plain(field);
-        let allowed = if plain.len().min(wanted.len()) < 5 { 1 } else { 2 };
+        let allowed = if plain.len().min(wanted.len()) < 5 {
+            1
+        } else {
+            2
+        };
         if plain.len().abs_diff(wanted.len()) > MAX_LENGTH_DIFFERENCE {
             return None;
         }
@@ -241,35 +285,53 @@ fn similar(unknown: &str, fields: impl Iterator<Item = &'static str>) -> Option<
     fields.filter_map(closeness).min().map(|(_, field)| field)
 }
 
-/// Two letters of UTF-8 are at most so many bytes; texts that differ by more in length are not alike.
+/// Two letters of UTF-8 are at most so many bytes; texts that differ by more in length are not
+/// alike.
 const MAX_LENGTH_DIFFERENCE: usize = 2 * 4;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::core_v1::{CONTAINER, VOLUME};
     use super::*;
-    use serde_json::json;
 
     fn problems<'v>(value: &'v Value, object: &'static ObjectType) -> Vec<(String, Problem<'v>)> {
         let mut problems = Vec::new();
         let mut found = |path: &JsonPath, problem| problems.push((path.to_string(), problem));
-        Walk { path: JsonPath::root(), wrong_types: 0, found: &mut found }
-            .object(value.as_object().unwrap(), object);
+        Walk {
+            path: JsonPath::root(),
+            wrong_types: 0,
+            found: &mut found,
+        }
+        .object(value.as_object().unwrap(), object);
         problems
     }
 
     fn paths(value: &Value, object: &'static ObjectType) -> Vec<String> {
-        problems(value, object).into_iter().map(|(path, _)| path).collect()
+        problems(value, object)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect()
     }
 
     #[test]
     fn a_misspelt_field_names_its_sibling() {
         let value = json!({"name": "c", "volumeMount": [], "futureField": 1});
-        let misspelt = Problem::MisspeltField { field: "volumeMount", similar: "volumeMounts" };
-        let new = Problem::NewField { field: "futureField", object: "Container" };
+        let misspelt = Problem::MisspeltField {
+            field: "volumeMount",
+            similar: "volumeMounts",
+        };
+        let new = Problem::NewField {
+            field: "futureField",
+            object: "Container",
+        };
         assert_eq!(
             problems(&value, &CONTAINER),
-            [("$.volumeMount".to_owned(), misspelt), ("$.futureField".to_owned(), new)]
+            [
+                ("$.volumeMount".to_owned(), misspelt),
+                ("$.futureField".to_owned(), new)
+            ]
         );
     }
 
@@ -312,7 +374,11 @@ mod tests {
         let limits = json!({"name": "c", "resources": {"limits": {"cpu": 1, "memory": 0.5}}});
         assert_eq!(problems(&limits, &CONTAINER), []);
         let probe = |port: Value| {
-            paths(&json!({"name": "c", "livenessProbe": {"httpGet": {"port": port}}}), &CONTAINER).len()
+            paths(
+                &json!({"name": "c", "livenessProbe": {"httpGet": {"port": port}}}),
+                &CONTAINER,
+            )
+            .len()
         };
         assert_eq!(probe(json!(80)), 0);
         assert_eq!(probe(json!("http")), 0);
@@ -323,7 +389,10 @@ mod tests {
 
     #[test]
     fn null_is_absent_where_a_field_is_and_not_in_a_list() {
-        assert_eq!(problems(&json!({"name": null, "env": null}), &CONTAINER), []);
+        assert_eq!(
+            problems(&json!({"name": null, "env": null}), &CONTAINER),
+            []
+        );
         assert_eq!(paths(&json!({"args": [null]}), &CONTAINER), ["$.args[0]"]);
     }
 
@@ -332,8 +401,13 @@ mod tests {
         for good in ["2025-01-31T12:00:00Z", "2025-01-31T12:00:00.5+01:00"] {
             assert!(is_time(good), "{good}");
         }
-        for bad in ["", "2025-01-31", "2025-01-31T12:00:00", "2025-01-31T12:00:00.Z", "2025-01-31t12:00:00Z"]
-        {
+        for bad in [
+            "",
+            "2025-01-31",
+            "2025-01-31T12:00:00",
+            "2025-01-31T12:00:00.Z",
+            "2025-01-31t12:00:00Z",
+        ] {
             assert!(!is_time(bad), "{bad}");
         }
     }

@@ -1,4 +1,5 @@
-//! What every step reads and none changes: the pod, the runtimes, and what was worked out from both once.
+//! What every step reads and none changes: the pod, the runtimes, and what was worked out from both
+//! once.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,7 +19,8 @@ pub(super) struct Context<'p, 'a> {
     pub(super) options: Options,
     /// The volumes of the pod, by name.
     pub(super) volumes: Vec<pod::ListItem<'p, Named<'p>>>,
-    /// The volumes that only containers of the runtimes may mount, each with the runtime that brings it.
+    /// The volumes that only containers of the runtimes may mount, each with the runtime that
+    /// brings it.
     pub(super) exclusive: Vec<(&'a Volume, &'a Runtime)>,
 }
 
@@ -31,10 +33,18 @@ impl<'p, 'a> Context<'p, 'a> {
     ) -> Result<Self, Stop> {
         if pod.containers().is_empty() {
             let place = Place::Containers(ContainerList::Containers).to_string();
-            return Err(ShapeError::new(place, "is empty; a pod needs at least one container").into());
+            return Err(
+                ShapeError::new(place, "is empty; a pod needs at least one container").into(),
+            );
         }
         let volumes = items(pod.spec.volumes, Place::Volumes, budget)?;
-        Ok(Self { pod, runtimes, options, volumes, exclusive: exclusive(runtimes) })
+        Ok(Self {
+            pod,
+            runtimes,
+            options,
+            volumes,
+            exclusive: exclusive(runtimes),
+        })
     }
 
     pub(super) fn containers(&self, list: ContainerList) -> &'p [pod::PodContainer<'p>] {
@@ -53,13 +63,22 @@ impl<'p, 'a> Context<'p, 'a> {
     ) -> Result<Option<usize>, Stop> {
         let containers = self.containers(list);
         budget.steps(containers.len())?;
-        Ok(containers.iter().position(|container| *container.name == *name))
+        Ok(containers
+            .iter()
+            .position(|container| *container.name == *name))
     }
 
     /// Where the pod has a volume of that name.
-    pub(super) fn find_volume(&self, name: &str, budget: &mut Budget) -> Result<Option<usize>, Stop> {
+    pub(super) fn find_volume(
+        &self,
+        name: &str,
+        budget: &mut Budget,
+    ) -> Result<Option<usize>, Stop> {
         budget.steps(self.volumes.len())?;
-        Ok(self.volumes.iter().position(|volume| volume.read.name() == name))
+        Ok(self
+            .volumes
+            .iter()
+            .position(|volume| volume.read.name() == name))
     }
 
     /// A volume of the pod.
@@ -70,10 +89,13 @@ impl<'p, 'a> Context<'p, 'a> {
         }
     }
 
-    /// Whether a container of the pod must be this one and nothing more. A look-alike with something of its own
-    /// would bring a tenant's process next to a privileged one.
+    /// Whether a container of the pod must be this one and nothing more. A look-alike with
+    /// something of its own would bring a tenant's process next to a privileged one.
     pub(super) fn is_exact(&self, container: &Container) -> bool {
-        let mut exclusive = self.exclusive.iter().map(|(volume, _)| &volume.item.identity);
+        let mut exclusive = self
+            .exclusive
+            .iter()
+            .map(|(volume, _)| &volume.item.identity);
         container.privileged || exclusive.any(|name| container.volumes.contains(name))
     }
 
@@ -127,23 +149,34 @@ pub(super) fn items<'r, T: Deserialize<'r>>(
     Ok(items)
 }
 
-/// Whether the pod's volume must be exactly this one: a privileged runtime brings it, or a privileged container
-/// mounts it.
+/// Whether the pod's volume must be exactly this one: a privileged runtime brings it, or a
+/// privileged container mounts it.
 fn must_match(volume: &Volume, runtimes: &[&Runtime]) -> bool {
-    let containers = runtimes.iter().flat_map(|other| other.init_containers.iter().chain(&other.containers));
+    let containers = runtimes
+        .iter()
+        .flat_map(|other| other.init_containers.iter().chain(&other.containers));
     let mut privileged = containers.filter(|container| container.privileged);
-    volume.must_match || privileged.any(|container| container.volumes.contains(&volume.item.identity))
+    volume.must_match
+        || privileged.any(|container| container.volumes.contains(&volume.item.identity))
 }
 
-/// The volumes that must match and that their runtimes do not mount into the main container as well.
+/// The volumes that must match and that their runtimes do not mount into the main container as
+/// well.
 fn exclusive<'a>(runtimes: &[&'a Runtime]) -> Vec<(&'a Volume, &'a Runtime)> {
-    let volumes = runtimes.iter().flat_map(|runtime| runtime.volumes.iter().map(|volume| (volume, *runtime)));
+    let volumes = runtimes
+        .iter()
+        .flat_map(|runtime| runtime.volumes.iter().map(|volume| (volume, *runtime)));
     let in_main = |volume: &Volume, runtime: &Runtime| {
-        let mut mounts = runtime.main.volume_mounts.iter().filter_map(|mount| mount.normal.as_ref());
+        let mut mounts = runtime
+            .main
+            .volume_mounts
+            .iter()
+            .filter_map(|mount| mount.normal.as_ref());
         mounts.any(|mount| mount["name"] == volume.item.identity.as_str())
     };
     let is_exclusive = |(volume, runtime): &(&'a Volume, &'a Runtime)| {
-        volume.exclusive || (!volume.must_match && must_match(volume, runtimes) && !in_main(volume, runtime))
+        volume.exclusive
+            || (!volume.must_match && must_match(volume, runtimes) && !in_main(volume, runtime))
     };
     volumes.filter(is_exclusive).collect()
 }

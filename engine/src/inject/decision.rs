@@ -67,6 +67,10 @@ impl fmt::Display for Cause {
 
 impl From<ShapeError> for Cause {
     fn from(error: ShapeError) -> Self {
-        Cause { field: error.field, runtime: None, message: error.reason }
+        Cause {
+            field: error.field,
+            runtime: None,
+            message: error.reason,
+        }
     }
 }

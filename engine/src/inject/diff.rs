@@ -1,7 +1,7 @@
 //! What differs between two forms of a pod, field by field, as far as injection can touch it.
 //!
-//! Both are compared in normal form, so that what the API server adds or re-spells is no difference, and items of
-//! lists by their identity, so that their order is none.
+//! Both are compared in normal form, so that what the API server adds or re-spells is no
+//! difference, and items of lists by their identity, so that their order is none.
 
 use std::fmt;
 
@@ -27,7 +27,11 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, before, after } = self;
+        let Self {
+            path,
+            before,
+            after,
+        } = self;
         match (before, after) {
             (None, Some(after)) if is_item(after) => write!(f, "+ {path}"),
             (Some(before), None) if is_item(before) => write!(f, "- {path}"),
@@ -79,22 +83,34 @@ pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
 fn view(pod: &Value) -> Value {
     let mut metadata = Map::new();
     for field in ["labels", "annotations"] {
-        let mut texts = pod["metadata"][field].as_object().cloned().unwrap_or_default();
+        let mut texts = pod["metadata"][field]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         // The digest in the mark changes with every change there is.
         texts.shift_remove(STATUS_ANNOTATION);
         metadata.insert(field.to_owned(), texts.into());
     }
-    let list = |field: &str| pod["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let list = |field: &str| {
+        pod["spec"][field]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    };
     let is_token = |mount: &Value| {
         let name = token_volume_name(mount);
         name.is_some_and(|name| {
-            list("volumes").iter().any(|volume| volume["name"] == name && is_token_volume(volume))
+            list("volumes")
+                .iter()
+                .any(|volume| volume["name"] == name && is_token_volume(volume))
         })
     };
     let mut spec = Map::new();
-    for (field, kind) in
-        [("initContainers", Kind::Container), ("containers", Kind::Container), ("volumes", Kind::Volume)]
-    {
+    for (field, kind) in [
+        ("initContainers", Kind::Container),
+        ("containers", Kind::Container),
+        ("volumes", Kind::Volume),
+    ] {
         let items = list(field).iter().map(|item| {
             let mut item = normal(kind, item).unwrap_or_default();
             if let Some(mounts) = item.get_mut("volumeMounts").and_then(Value::as_array_mut) {
@@ -112,32 +128,52 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, out: &mut 
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
             let gone = before.keys().filter(|field| !after.contains_key(*field));
             for field in after.keys().chain(gone) {
-                compare(&within(path, field), before.get(field), after.get(field), out);
+                compare(
+                    &within(path, field),
+                    before.get(field),
+                    after.get(field),
+                    out,
+                );
             }
         }
-        (Some(Value::Array(before)), Some(Value::Array(after))) => match identity(path, before, after) {
-            Some(identity) => {
-                let find =
-                    |list: &'_ [Value], id: &Value| list.iter().rfind(|item| item[identity] == *id).cloned();
-                let gone = before.iter().filter(|item| find(after, &item[identity]).is_none());
-                for item in after.iter().chain(gone) {
-                    let id = &item[identity];
-                    let path = format!("{path}[{}]", id.as_str().unwrap_or_default());
-                    compare(&path, find(before, id).as_ref(), find(after, id).as_ref(), out);
+        (Some(Value::Array(before)), Some(Value::Array(after))) => {
+            match identity(path, before, after) {
+                Some(identity) => {
+                    let find = |list: &'_ [Value], id: &Value| {
+                        list.iter().rfind(|item| item[identity] == *id).cloned()
+                    };
+                    let gone = before
+                        .iter()
+                        .filter(|item| find(after, &item[identity]).is_none());
+                    for item in after.iter().chain(gone) {
+                        let id = &item[identity];
+                        let path = format!("{path}[{}]", id.as_str().unwrap_or_default());
+                        compare(
+                            &path,
+                            find(before, id).as_ref(),
+                            find(after, id).as_ref(),
+                            out,
+                        );
+                    }
                 }
+                None if before == after => {}
+                None => out.push(Change {
+                    path: path.to_owned(),
+                    before: Some(before.clone().into()),
+                    after: Some(after.clone().into()),
+                }),
             }
-            None if before == after => {}
-            None => out.push(Change {
-                path: path.to_owned(),
-                before: Some(before.clone().into()),
-                after: Some(after.clone().into()),
-            }),
-        },
+        }
         (before, after) if before == after => {}
         // An empty list and none are the same.
-        (None, Some(Value::Array(items))) | (Some(Value::Array(items)), None) if items.is_empty() => {}
+        (None, Some(Value::Array(items))) | (Some(Value::Array(items)), None)
+            if items.is_empty() => {}
         (before, after) => {
-            out.push(Change { path: path.to_owned(), before: before.cloned(), after: after.cloned() });
+            out.push(Change {
+                path: path.to_owned(),
+                before: before.cloned(),
+                after: after.cloned(),
+            });
         }
     }
 }
@@ -155,7 +191,11 @@ fn identity(path: &str, before: &[Value], after: &[Value]) -> Option<&'static st
 
 fn within(path: &str, field: &str) -> String {
     let keyed = ["labels", "annotations", "limits", "requests"];
-    if path.rsplit('.').next().is_some_and(|last| keyed.contains(&last)) {
+    if path
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| keyed.contains(&last))
+    {
         format!("{path}[{field}]")
     } else if path.is_empty() {
         field.to_owned()
@@ -166,9 +206,10 @@ fn within(path: &str, field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::kube::token_mount::tests::{token_mount, token_volume};
-    use serde_json::json;
 
     #[test]
     fn fields_are_named_by_identity_and_spelling_is_no_change() {
@@ -183,7 +224,10 @@ mod tests {
                 "env": [{"name": "B"}, {"name": "A", "value": "2"}],
                 "volumeMounts": [{"name": "w", "mountPath": "/v"}]}],
             "volumes": [{"name": "v", "emptyDir": {}}, token_volume("kube-api-access-x")]}});
-        let changes: Vec<String> = changes(&before, &after).iter().map(ToString::to_string).collect();
+        let changes: Vec<String> = changes(&before, &after)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             changes,
             [

@@ -8,7 +8,8 @@ use crate::patch::{Fragment, Operation, Value};
 use crate::place::{Key, Place};
 use crate::pod::ShapeError;
 
-/// How many conflicts a denial lists. A configuration does not have that many; a pod that repeats one could.
+/// How many conflicts a denial lists. A configuration does not have that many; a pod that repeats
+/// one could.
 const MAX_CAUSES: usize = 256;
 
 /// A plan in the making.
@@ -33,7 +34,11 @@ pub(super) struct Conflict<'c> {
 }
 
 impl<'d, 'a> Draft<'d, 'a> {
-    pub(super) fn new(runtimes: &[&Runtime], on_conflict: OnConflict, budget: &'d mut Budget) -> Self {
+    pub(super) fn new(
+        runtimes: &[&Runtime],
+        on_conflict: OnConflict,
+        budget: &'d mut Budget,
+    ) -> Self {
         let expected = runtimes.iter().map(|runtime| {
             let main = &runtime.main;
             main.env.len()
@@ -62,8 +67,19 @@ impl<'d, 'a> Draft<'d, 'a> {
         if !self.causes.is_empty() {
             return Err(self.into_conflicts());
         }
-        let Self { operations, decisions, warnings, mark, .. } = self;
-        Ok(Plan { operations, decisions, warnings, mark })
+        let Self {
+            operations,
+            decisions,
+            warnings,
+            mark,
+            ..
+        } = self;
+        Ok(Plan {
+            operations,
+            decisions,
+            warnings,
+            mark,
+        })
     }
 
     /// The denial of a pod that does not have the shape of one.
@@ -75,13 +91,25 @@ impl<'d, 'a> Draft<'d, 'a> {
     fn into_conflicts(mut self) -> Conflicts<'a> {
         if self.more_causes > 0 {
             let message = format!("and {} more conflicts", self.more_causes);
-            self.causes.push(Cause { field: Place::Spec.to_string(), runtime: None, message });
+            self.causes.push(Cause {
+                field: Place::Spec.to_string(),
+                runtime: None,
+                message,
+            });
         }
-        Conflicts { causes: self.causes, decisions: self.decisions }
+        Conflicts {
+            causes: self.causes,
+            decisions: self.decisions,
+        }
     }
 
     pub(super) fn decide(&mut self, runtime: &'a Runtime, place: Place<'a>, action: Action) {
-        self.decisions.push(Decision { runtime: &runtime.name, place, action, why: None });
+        self.decisions.push(Decision {
+            runtime: &runtime.name,
+            place,
+            action,
+            why: None,
+        });
     }
 
     pub(super) fn decide_because(
@@ -91,17 +119,30 @@ impl<'d, 'a> Draft<'d, 'a> {
         action: Action,
         why: String,
     ) {
-        self.decisions.push(Decision { runtime: &runtime.name, place, action, why: Some(why) });
+        self.decisions.push(Decision {
+            runtime: &runtime.name,
+            place,
+            action,
+            why: Some(why),
+        });
     }
 
     /// The pod's (or an earlier runtime's) item stays, with a warning.
     pub(super) fn keep(&mut self, runtime: &'a Runtime, place: Place<'a>, why: String) {
-        self.warnings.push(format!("runtime {}: kept existing {place}: {why}", runtime.name));
+        self.warnings.push(format!(
+            "runtime {}: kept existing {place}: {why}",
+            runtime.name
+        ));
         self.decide_because(runtime, place, Action::Kept, why);
     }
 
     /// The pod is denied, unless the operator chose that its item stays.
-    pub(super) fn conflict(&mut self, runtime: &'a Runtime, place: Place<'a>, conflict: Conflict<'_>) {
+    pub(super) fn conflict(
+        &mut self,
+        runtime: &'a Runtime,
+        place: Place<'a>,
+        conflict: Conflict<'_>,
+    ) {
         match self.on_conflict {
             OnConflict::Keep => self.keep(runtime, place, conflict.why),
             OnConflict::Deny => self.deny(runtime, place, conflict),
@@ -116,7 +157,11 @@ impl<'d, 'a> Draft<'d, 'a> {
             return;
         }
         let message = format!("{why}; {fix}");
-        self.causes.push(Cause { field: at.to_string(), runtime: Some(runtime.name.clone()), message });
+        self.causes.push(Cause {
+            field: at.to_string(),
+            runtime: Some(runtime.name.clone()),
+            message,
+        });
         self.decide_because(runtime, place, Action::Conflict, why);
     }
 
@@ -136,7 +181,8 @@ impl<'d, 'a> Draft<'d, 'a> {
         self.operations.push(Operation::Replace(place, value));
     }
 
-    /// Adds items to a list: the whole list where the pod does not have it, else one after the other.
+    /// Adds items to a list: the whole list where the pod does not have it, else one after the
+    /// other.
     pub(super) fn add_items(
         &mut self,
         list: Place<'a>,
@@ -148,7 +194,9 @@ impl<'d, 'a> Draft<'d, 'a> {
             return;
         }
         if exists {
-            let add = |(identity, json)| Operation::Add(item(Key::Identity(identity)), Value::Fragment(json));
+            let add = |(identity, json)| {
+                Operation::Add(item(Key::Identity(identity)), Value::Fragment(json))
+            };
             self.operations.extend(items.map(add));
         } else {
             self.add(list, Value::List(items.map(|(_, json)| json).collect()));

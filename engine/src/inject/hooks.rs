@@ -30,23 +30,39 @@ pub(super) fn complete<'a>(
     runtimes: &[&'a Runtime],
     draft: &mut Draft<'_, 'a>,
 ) -> Result<(), Stop> {
-    let raw = cx.pod.containers().get(index).and_then(|container| container.fields.get("lifecycle"));
+    let raw = cx
+        .pod
+        .containers()
+        .get(index)
+        .and_then(|container| container.fields.get("lifecycle"));
     let lifecycle: Option<Object<'_>> = match raw {
-        Some(raw) => Some(context::parse(raw, || Place::lifecycle(index), draft.budget)?),
+        Some(raw) => Some(context::parse(
+            raw,
+            || Place::lifecycle(index),
+            draft.budget,
+        )?),
         None => None,
     };
     let mut added = Vec::new();
     for name in [HookName::PostStart, HookName::PreStop] {
         let place = Place::Hook(index, name);
-        let found = match lifecycle.as_ref().and_then(|lifecycle| lifecycle.get(name.as_str())) {
+        let found = match lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.get(name.as_str()))
+        {
             Some(raw) => normal(Kind::Hook, &context::parse(raw, || place, draft.budget)?),
             None => None,
         };
-        let found = found.map(|normal| PodHook { command: exec_command(&normal), normal });
+        let found = found.map(|normal| PodHook {
+            command: exec_command(&normal),
+            normal,
+        });
         // The first runtime with a hook has the place; others must want the same.
         let mut first: Option<(&'a Hook, &'a Runtime)> = None;
         for runtime in runtimes.iter().copied() {
-            let Some(hook) = hook_of(runtime, name) else { continue };
+            let Some(hook) = hook_of(runtime, name) else {
+                continue;
+            };
             let in_pod = found.as_ref().filter(|_| first.is_none());
             if is_absent(runtime, hook, place, in_pod, first, draft)? {
                 added.push((name, &hook.json));
@@ -85,21 +101,42 @@ fn is_absent<'a>(
             draft.decide(runtime, place, Action::Unchanged);
         }
         (Standing::Ours(Form::Chained), _) => {
-            draft.decide_because(runtime, place, Action::Unchanged, "already chained".to_owned());
+            draft.decide_because(
+                runtime,
+                place,
+                Action::Unchanged,
+                "already chained".to_owned(),
+            );
         }
         (Standing::Differs(Origin::Runtime(owner), fields), _) => {
             let why = format!("the hook of runtime {} {}", owner.name, differs_in(&fields));
             let fix = "keep only one of them in the configuration";
-            draft.conflict(runtime, place, Conflict { at: place, why, fix });
+            draft.conflict(
+                runtime,
+                place,
+                Conflict {
+                    at: place,
+                    why,
+                    fix,
+                },
+            );
         }
-        (Standing::Differs(Origin::Pod, _), Some(PodHook { command: Some(own), .. }))
-            if hook.exec.is_some() =>
-        {
+        (
+            Standing::Differs(Origin::Pod, _),
+            Some(PodHook {
+                command: Some(own), ..
+            }),
+        ) if hook.exec.is_some() => {
             if let Some((_, chain)) = &hook.exec {
                 let command = serde_json::json!({"exec": {"command": chain.argv(own)}});
                 draft.replace(place, Value::Json(command.to_string()));
             }
-            draft.decide_because(runtime, place, Action::Chained, "both commands run".to_owned());
+            draft.decide_because(
+                runtime,
+                place,
+                Action::Chained,
+                "both commands run".to_owned(),
+            );
         }
         (Standing::Differs(Origin::Pod, _), found) => {
             let handler_of = |is_exec: bool, hook: Option<&Json>| match hook {
@@ -118,7 +155,11 @@ fn is_absent<'a>(
             draft.conflict(
                 runtime,
                 place,
-                Conflict { at: place, why, fix: "remove it or change it to exec" },
+                Conflict {
+                    at: place,
+                    why,
+                    fix: "remove it or change it to exec",
+                },
             );
         }
     }
@@ -137,8 +178,13 @@ impl Wanted for &Hook {
                 _ => Likeness::Different(Vec::new()),
             });
         }
-        let fields =
-            differences(Kind::Hook, self.normal.as_ref(), Some(&found.normal), Extras::Refused, budget)?;
+        let fields = differences(
+            Kind::Hook,
+            self.normal.as_ref(),
+            Some(&found.normal),
+            Extras::Refused,
+            budget,
+        )?;
         Ok(Likeness::of_differences(fields))
     }
 
@@ -152,7 +198,13 @@ impl Wanted for &Hook {
             return Ok(Likeness::Ours(Form::Respelled));
         }
         let (normal, other) = (self.normal.as_ref(), earlier.normal.as_ref());
-        Ok(Likeness::Different(differences(Kind::Hook, normal, other, Extras::Refused, budget)?))
+        Ok(Likeness::Different(differences(
+            Kind::Hook,
+            normal,
+            other,
+            Extras::Refused,
+            budget,
+        )?))
     }
 }
 
@@ -168,5 +220,8 @@ fn handler(hook: &Json) -> &'static str {
     let known = ["httpGet", "tcpSocket", "sleep", "exec"];
     let fields = hook.as_object().filter(|fields| fields.len() == 1);
     let name = fields.and_then(|fields| fields.keys().next());
-    known.into_iter().find(|known| name.is_some_and(|name| name == known)).unwrap_or("of several handlers")
+    known
+        .into_iter()
+        .find(|known| name.is_some_and(|name| name == known))
+        .unwrap_or("of several handlers")
 }

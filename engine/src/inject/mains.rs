@@ -100,28 +100,48 @@ pub(super) fn complete<'p, 'a>(
 fn choose<'p, 'a>(cx: &Context<'p, 'a>, draft: &mut Draft<'_, 'a>) -> Result<Mains<'p, 'a>, Stop> {
     let mut mains: Vec<Main<'p, 'a>> = Vec::new();
     for runtime in cx.runtimes.iter().copied() {
-        let Some(index) = choose_for(cx, runtime, draft)? else { continue };
+        let Some(index) = choose_for(cx, runtime, draft)? else {
+            continue;
+        };
         if let Some(main) = mains.iter_mut().find(|main| main.index == index) {
             main.runtimes.push(runtime);
             continue;
         }
-        let Some(container) = cx.pod.containers().get(index) else { continue };
+        let Some(container) = cx.pod.containers().get(index) else {
+            continue;
+        };
         let mut runtimes = Vec::with_capacity(cx.runtimes.len());
         runtimes.push(runtime);
-        let place = |list: MainList| Place::ContainerField(ContainerList::Containers, index, list.field());
+        let place =
+            |list: MainList| Place::ContainerField(ContainerList::Containers, index, list.field());
         let raw = |list: MainList| container.fields.get(list.field());
         let env = context::items(raw(MainList::Env), place(MainList::Env), draft.budget)?;
-        let mounts =
-            context::items(raw(MainList::VolumeMounts), place(MainList::VolumeMounts), draft.budget)?;
-        let env = env.into_iter().map(|item: pod::ListItem<'p, Named<'p>>| Entry {
-            identity: item.read.name.map_or(Cow::Borrowed(""), |Text(name)| name),
-            raw: item.raw,
+        let mounts = context::items(
+            raw(MainList::VolumeMounts),
+            place(MainList::VolumeMounts),
+            draft.budget,
+        )?;
+        let env = env
+            .into_iter()
+            .map(|item: pod::ListItem<'p, Named<'p>>| Entry {
+                identity: item.read.name.map_or(Cow::Borrowed(""), |Text(name)| name),
+                raw: item.raw,
+            });
+        let mounts = mounts
+            .into_iter()
+            .map(|item: pod::ListItem<'p, VolumeMount<'p>>| Entry {
+                identity: item
+                    .read
+                    .mount_path
+                    .map_or(Cow::Borrowed(""), |Text(path)| cleaned(path)),
+                raw: item.raw,
+            });
+        mains.push(Main {
+            index,
+            runtimes,
+            env: env.collect(),
+            mounts: mounts.collect(),
         });
-        let mounts = mounts.into_iter().map(|item: pod::ListItem<'p, VolumeMount<'p>>| Entry {
-            identity: item.read.mount_path.map_or(Cow::Borrowed(""), |Text(path)| cleaned(path)),
-            raw: item.raw,
-        });
-        mains.push(Main { index, runtimes, env: env.collect(), mounts: mounts.collect() });
     }
     Ok(Mains(mains))
 }
@@ -148,18 +168,32 @@ fn choose_for<'a>(
     }
     const MAX_NAMES: usize = 10;
     let wanted = wanted.unwrap_or_default();
-    let names = listed(containers.iter().map(|container| format!("{:?}", &*container.name)), MAX_NAMES);
+    let names = listed(
+        containers
+            .iter()
+            .map(|container| format!("{:?}", &*container.name)),
+        MAX_NAMES,
+    );
     let why = format!("mainContainer.name is {wanted:?}, but the pod's containers are {names}");
     let fix = "rename a container of the pod to match, or leave mainContainer.name empty";
     let place = Place::Container(ContainerList::Containers, Key::Identity(wanted));
-    draft.deny(runtime, place, Conflict { at: Place::Containers(ContainerList::Containers), why, fix });
+    draft.deny(
+        runtime,
+        place,
+        Conflict {
+            at: Place::Containers(ContainerList::Containers),
+            why,
+            fix,
+        },
+    );
     Ok(None)
 }
 
-/// The index of the main container among the `names` of a pod's containers: the one that the runtime wants by name, else
-/// the one that the pod's annotation names, else the first. What the pod's runtimes bring is not taken for the pod's own
-/// once it is there, or another container would be the main one after injection than before. `None` where there is no
-/// container of the name that is wanted.
+/// The index of the main container among the `names` of a pod's containers: the one that the
+/// runtime wants by name, else the one that the pod's annotation names, else the first. What the
+/// pod's runtimes bring is not taken for the pod's own once it is there, or another container would
+/// be the main one after injection than before. `None` where there is no container of the name that
+/// is wanted.
 pub(super) fn main_container<'n>(
     mut names: impl Iterator<Item = &'n str> + Clone,
     wanted: Option<&str>,
@@ -188,13 +222,29 @@ fn unless_exact<'a>(
     index: usize,
     draft: &mut Draft<'_, 'a>,
 ) -> Option<usize> {
-    let brought = cx.pod.containers().get(index).and_then(|container| brought(cx.runtimes, &container.name));
-    let Some(exact) = brought.filter(|container| cx.is_exact(container)) else { return Some(index) };
+    let brought = cx
+        .pod
+        .containers()
+        .get(index)
+        .and_then(|container| brought(cx.runtimes, &container.name));
+    let Some(exact) = brought.filter(|container| cx.is_exact(container)) else {
+        return Some(index);
+    };
     let name = exact.item.identity.as_str();
-    let why = format!("container {name:?} belongs to a privileged runtime and cannot be the main container");
+    let why = format!(
+        "container {name:?} belongs to a privileged runtime and cannot be the main container"
+    );
     let at = Place::Container(ContainerList::Containers, Key::Index(index));
     let place = Place::Container(ContainerList::Containers, Key::Identity(name));
-    draft.deny(runtime, place, Conflict { at, why, fix: "add a container of your own to the pod" });
+    draft.deny(
+        runtime,
+        place,
+        Conflict {
+            at,
+            why,
+            fix: "add a container of your own to the pod",
+        },
+    );
     None
 }
 
@@ -205,7 +255,11 @@ fn complete_list<'a>(
     list: MainList,
     draft: &mut Draft<'_, 'a>,
 ) -> Result<(), Stop> {
-    let wanted = main.runtimes.iter().map(|runtime| list.wanted(runtime).len()).sum();
+    let wanted = main
+        .runtimes
+        .iter()
+        .map(|runtime| list.wanted(runtime).len())
+        .sum();
     let mut added: Vec<(&'a Item, &'a Runtime)> = Vec::with_capacity(wanted);
     for runtime in main.runtimes.iter().copied() {
         for item in list.wanted(runtime) {
@@ -216,9 +270,12 @@ fn complete_list<'a>(
     }
     let container = cx.pod.containers().get(main.index);
     let exists = container.is_some_and(|container| container.fields.get(list.field()).is_some());
-    let place = |key| Place::ContainerItem(ContainerList::Containers, main.index, list.field(), key);
+    let place =
+        |key| Place::ContainerItem(ContainerList::Containers, main.index, list.field(), key);
     let whole = Place::ContainerField(ContainerList::Containers, main.index, list.field());
-    let items = added.iter().map(|(item, _)| (item.identity.as_str(), &item.json));
+    let items = added
+        .iter()
+        .map(|(item, _)| (item.identity.as_str(), &item.json));
     draft.add_items(whole, exists, place, items);
     Ok(())
 }
@@ -235,8 +292,11 @@ fn is_absent<'a>(
     let identity = item.identity.as_str();
     let at = |key| Place::ContainerItem(ContainerList::Containers, main.index, list.field(), key);
     let place = at(Key::Identity(identity));
-    let wanted =
-        |item: &'a Item| Normal { kind: list.kind(), normal: item.normal.as_ref(), extras: Extras::Refused };
+    let wanted = |item: &'a Item| Normal {
+        kind: list.kind(),
+        normal: item.normal.as_ref(),
+        extras: Extras::Refused,
+    };
     let entries = list.entries(main);
     draft.budget.steps(entries.len() + added.len())?;
     let found = list.find(entries, identity);
@@ -249,29 +309,51 @@ fn is_absent<'a>(
     };
     let earlier = added.iter().find(|(other, _)| other.identity == identity);
     let earlier = earlier.map(|(other, owner)| (wanted(other), *owner));
-    match (reconcile(&wanted(item), in_pod.as_ref(), earlier, draft.budget)?, list) {
+    match (
+        reconcile(&wanted(item), in_pod.as_ref(), earlier, draft.budget)?,
+        list,
+    ) {
         (Standing::Absent, _) => {
             draft.decide(runtime, place, Action::Added);
             return Ok(true);
         }
         (Standing::Equal | Standing::Ours(_), _) => draft.decide(runtime, place, Action::Unchanged),
         (Standing::Differs(Origin::Pod, _), MainList::Env) => {
-            draft.keep(runtime, place, "the pod already sets a different value".to_owned());
+            draft.keep(
+                runtime,
+                place,
+                "the pod already sets a different value".to_owned(),
+            );
         }
         (Standing::Differs(Origin::Runtime(owner), _), MainList::Env) => {
             let why = format!("runtime {} already sets a different value", owner.name);
             draft.keep(runtime, place, why);
         }
         (Standing::Differs(Origin::Pod, fields), MainList::VolumeMounts) => {
-            let why = format!("{} from the injected mount at {identity}", differs_in(&fields));
+            let why = format!(
+                "{} from the injected mount at {identity}",
+                differs_in(&fields)
+            );
             let at = at(Key::Index(found.unwrap_or_default()));
             let fix = "mount it at another path or remove it";
             draft.conflict(runtime, place, Conflict { at, why, fix });
         }
         (Standing::Differs(Origin::Runtime(owner), fields), MainList::VolumeMounts) => {
-            let why = format!("the mount at {identity} of runtime {} {}", owner.name, differs_in(&fields));
+            let why = format!(
+                "the mount at {identity} of runtime {} {}",
+                owner.name,
+                differs_in(&fields)
+            );
             let fix = "make them equal in the configuration, or move one";
-            draft.conflict(runtime, place, Conflict { at: place, why, fix });
+            draft.conflict(
+                runtime,
+                place,
+                Conflict {
+                    at: place,
+                    why,
+                    fix,
+                },
+            );
         }
     }
     Ok(false)
@@ -288,11 +370,15 @@ impl Mains<'_, '_> {
     ) -> Result<bool, Stop> {
         let path = clean_path(path);
         let mains = self.0.iter().filter(|main| main.index == container);
-        let mut mounts =
-            mains.flat_map(|main| &main.runtimes).flat_map(|runtime| &runtime.main.volume_mounts);
+        let mut mounts = mains
+            .flat_map(|main| &main.runtimes)
+            .flat_map(|runtime| &runtime.main.volume_mounts);
         budget.steps(mounts.clone().count())?;
         Ok(mounts.any(|item| {
-            let name = item.normal.as_ref().and_then(|mount| mount["name"].as_str());
+            let name = item
+                .normal
+                .as_ref()
+                .and_then(|mount| mount["name"].as_str());
             item.identity == path && name == Some(volume)
         }))
     }

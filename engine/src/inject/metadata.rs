@@ -25,7 +25,12 @@ pub(super) fn complete<'a>(cx: &Context<'_, 'a>, draft: &mut Draft<'_, 'a>) -> R
     let mut annotations = complete_map(cx, MetadataMap::Annotations, draft)?;
     if cx.options.status_annotation {
         let mark = mark(cx.runtimes);
-        match get(cx, MetadataMap::Annotations, STATUS_ANNOTATION, draft.budget)? {
+        match get(
+            cx,
+            MetadataMap::Annotations,
+            STATUS_ANNOTATION,
+            draft.budget,
+        )? {
             Some(found) if *found == *mark => {}
             Some(_) => {
                 draft.mark(Mark::Replaced);
@@ -65,17 +70,30 @@ fn complete_map<'a>(
                     added.push((key, value, runtime));
                     draft.decide(runtime, place, Action::Added);
                 }
-                Standing::Equal | Standing::Ours(_) => draft.decide(runtime, place, Action::Unchanged),
+                Standing::Equal | Standing::Ours(_) => {
+                    draft.decide(runtime, place, Action::Unchanged);
+                }
                 Standing::Differs(Origin::Pod, _) => {
-                    draft.keep(runtime, place, "the pod already has a different value".to_owned());
+                    draft.keep(
+                        runtime,
+                        place,
+                        "the pod already has a different value".to_owned(),
+                    );
                 }
                 Standing::Differs(Origin::Runtime(_), _) => {
-                    draft.keep(runtime, place, "another runtime already sets a different value".to_owned());
+                    draft.keep(
+                        runtime,
+                        place,
+                        "another runtime already sets a different value".to_owned(),
+                    );
                 }
             }
         }
     }
-    Ok(added.into_iter().map(|(key, value, _)| (key, Cow::Borrowed(value))).collect())
+    Ok(added
+        .into_iter()
+        .map(|(key, value, _)| (key, Cow::Borrowed(value)))
+        .collect())
 }
 
 /// The value of an entry of the pod.
@@ -99,7 +117,12 @@ fn entries<'p>(cx: &Context<'p, '_>, map: MetadataMap) -> Option<&'p Object<'p>>
     }
 }
 
-fn add<'a>(cx: &Context<'_, 'a>, map: MetadataMap, added: Vec<Entry<'a>>, draft: &mut Draft<'_, 'a>) {
+fn add<'a>(
+    cx: &Context<'_, 'a>,
+    map: MetadataMap,
+    added: Vec<Entry<'a>>,
+    draft: &mut Draft<'_, 'a>,
+) {
     if added.is_empty() {
         return;
     }

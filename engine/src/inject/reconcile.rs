@@ -1,7 +1,8 @@
 //! The one comparison of what a runtime wants with what is there already.
 //!
-//! For any kind of item it says the same few things: nothing is there, an equal item is, one of ours in another form is,
-//! or a different one is, from whom, and in which fields. What a difference means is the caller's to say.
+//! For any kind of item it says the same few things: nothing is there, an equal item is, one of
+//! ours in another form is, or a different one is, from whom, and in which fields. What a
+//! difference means is the caller's to say.
 
 use serde_json::Value;
 
@@ -24,10 +25,12 @@ pub(super) enum Standing<'a> {
     Differs(Origin<'a>, Vec<String>),
 }
 
-/// The forms, beside the one that the configuration has now, in which an item of the pod is still ours.
+/// The forms, beside the one that the configuration has now, in which an item of the pod is still
+/// ours.
 ///
-/// Whatever else the pod may hold of ours is a variant here: the item as an earlier revision of the configuration had
-/// it, or as the document has it before its region is filled in, which controllers that read it themselves inject.
+/// Whatever else the pod may hold of ours is a variant here: the item as an earlier revision of the
+/// configuration had it, or as the document has it before its region is filled in, which
+/// controllers that read it themselves inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// A hook's command, chained with the pod's own.
@@ -66,7 +69,11 @@ pub(super) enum Likeness {
 
 impl Likeness {
     pub(super) fn of_differences(fields: Vec<String>) -> Self {
-        if fields.is_empty() { Self::Equal } else { Self::Different(fields) }
+        if fields.is_empty() {
+            Self::Equal
+        } else {
+            Self::Different(fields)
+        }
     }
 }
 
@@ -80,7 +87,9 @@ pub(super) fn reconcile<'a, W: Wanted>(
     budget.steps(1)?;
     let (origin, likeness) = match (in_pod, earlier) {
         (Some(found), _) => (Origin::Pod, wanted.with_pod(found, budget)?),
-        (None, Some((other, owner))) => (Origin::Runtime(owner), wanted.with_earlier(&other, budget)?),
+        (None, Some((other, owner))) => {
+            (Origin::Runtime(owner), wanted.with_earlier(&other, budget)?)
+        }
         (None, None) => return Ok(Standing::Absent),
     };
     Ok(match likeness {
@@ -108,7 +117,12 @@ impl Wanted for Normal<'_> {
     }
 
     fn with_earlier(&self, earlier: &Self, budget: &mut Budget) -> Result<Likeness, Exhausted> {
-        Ok(Likeness::of_differences(disagreement(self.kind, self.normal, earlier.normal, budget)?))
+        Ok(Likeness::of_differences(disagreement(
+            self.kind,
+            self.normal,
+            earlier.normal,
+            budget,
+        )?))
     }
 }
 
@@ -120,7 +134,11 @@ impl Wanted for MapValue<'_> {
     type Found = str;
 
     fn with_pod(&self, found: &str, _: &mut Budget) -> Result<Likeness, Exhausted> {
-        Ok(if self.0 == found { Likeness::Equal } else { Likeness::Different(Vec::new()) })
+        Ok(if self.0 == found {
+            Likeness::Equal
+        } else {
+            Likeness::Different(Vec::new())
+        })
     }
 
     fn with_earlier(&self, earlier: &Self, budget: &mut Budget) -> Result<Likeness, Exhausted> {
@@ -136,9 +154,10 @@ pub(super) fn differs_in(fields: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::config::Config;
-    use serde_json::json;
 
     fn standing<'a>(
         wanted: &Value,
@@ -147,7 +166,11 @@ mod tests {
         budget: &mut Budget,
     ) -> Result<Standing<'a>, Exhausted> {
         fn normal(value: &Value) -> Normal<'_> {
-            Normal { kind: Kind::Env, normal: Some(value), extras: Extras::Refused }
+            Normal {
+                kind: Kind::Env,
+                normal: Some(value),
+                extras: Extras::Refused,
+            }
         }
         let in_pod = in_pod.map(|value| Some(value.clone()));
         let earlier = earlier.map(|(value, owner)| (normal(value), owner));
@@ -158,7 +181,10 @@ mod tests {
     fn the_pod_comes_before_earlier_runtimes() {
         let config = Config::load(&[("tools", "{}")].into(), None).unwrap();
         let owner = &config.runtimes()[0];
-        let (one, other) = (json!({"name": "A", "value": "1"}), json!({"name": "A", "value": "2"}));
+        let (one, other) = (
+            json!({"name": "A", "value": "1"}),
+            json!({"name": "A", "value": "2"}),
+        );
         let budget = &mut Budget::unlimited();
         let found = standing(&one, None, None, budget).unwrap();
         assert!(matches!(found, Standing::Absent));

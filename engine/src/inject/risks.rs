@@ -12,13 +12,19 @@ pub(super) fn warn(cx: &Context<'_, '_>, draft: &mut Draft<'_, '_>) -> Result<()
         Some(raw) => {
             draft.budget.charge(1, raw.get().len())?;
             let mut reader = serde_json::Deserializer::from_str(raw.get());
-            pod::from_object_or_null(&mut reader)
-                .map_err(|error| ShapeError::new(Place::SecurityContext.to_string(), pod::reason(&error)))?
+            pod::from_object_or_null(&mut reader).map_err(|error| {
+                ShapeError::new(Place::SecurityContext.to_string(), pod::reason(&error))
+            })?
         }
         None => None,
     };
     let non_root = security.is_some_and(|security| security.run_as_non_root == Some(true));
-    let class = cx.pod.spec.runtime_class_name.as_deref().unwrap_or_default();
+    let class = cx
+        .pod
+        .spec
+        .runtime_class_name
+        .as_deref()
+        .unwrap_or_default();
     let is_gvisor = ["gvisor", "runsc"].iter().any(|name| class.contains(name));
     for runtime in cx.runtimes {
         for container in runtime.init_containers.iter().chain(&runtime.containers) {
@@ -36,7 +42,11 @@ pub(super) fn warn(cx: &Context<'_, '_>, draft: &mut Draft<'_, '_>) -> Result<()
                 ));
             }
         }
-        let mut main_mounts = runtime.main.volume_mounts.iter().filter_map(|mount| mount.normal.as_ref());
+        let mut main_mounts = runtime
+            .main
+            .volume_mounts
+            .iter()
+            .filter_map(|mount| mount.normal.as_ref());
         if is_gvisor && main_mounts.any(|mount| mount["mountPropagation"] == "Bidirectional") {
             draft.warn(format!(
                 "runtime {}: the main container mounts Bidirectional, which gVisor refuses",

@@ -1,7 +1,8 @@
 //! Injection undone: the pod as it was before, as far as that can be told from the pod.
 //!
-//! Saved and running pods have been injected already. To see what another configuration would have made of them,
-//! what this one brought is taken out again. It only serves comparisons: no pod is ever changed by it.
+//! Saved and running pods have been injected already. To see what another configuration would have
+//! made of them, what this one brought is taken out again. It only serves comparisons: no pod is
+//! ever changed by it.
 
 use serde_json::{Map, Value};
 
@@ -23,12 +24,16 @@ pub enum Known {
     Named,
 }
 
-/// The runtimes and revisions that a pod's mark names, in its order; `None` without a mark that can be read.
+/// The runtimes and revisions that a pod's mark names, in its order; `None` without a mark that can
+/// be read.
 pub fn mark(pod: &Value) -> Option<Vec<(String, String)>> {
     let text = pod["metadata"]["annotations"][STATUS_ANNOTATION].as_str()?;
     let mark: Value = serde_json::from_str(text).ok()?;
     let runtimes = mark["runtimes"].as_object()?;
-    runtimes.iter().map(|(name, revision)| Some((name.clone(), revision.as_str()?.to_owned()))).collect()
+    runtimes
+        .iter()
+        .map(|(name, revision)| Some((name.clone(), revision.as_str()?.to_owned())))
+        .collect()
 }
 
 /// The pod without what `runtimes` brought, and without the mark.
@@ -37,14 +42,25 @@ pub fn uninject(pod: &Value, runtimes: &[&Runtime], known: Known) -> Value {
     for runtime in runtimes {
         take_from_main(&mut pod, runtime, runtimes, known);
         if let Some(spec) = pod["spec"].as_object_mut() {
-            let inits: Vec<&Item> = runtime.init_containers.iter().map(|container| &container.item).collect();
-            let containers: Vec<&Item> = runtime.containers.iter().map(|container| &container.item).collect();
+            let inits: Vec<&Item> = runtime
+                .init_containers
+                .iter()
+                .map(|container| &container.item)
+                .collect();
+            let containers: Vec<&Item> = runtime
+                .containers
+                .iter()
+                .map(|container| &container.item)
+                .collect();
             let volumes: Vec<&Item> = runtime.volumes.iter().map(|volume| &volume.item).collect();
             take(spec, "initContainers", Kind::Container, &inits, known);
             take(spec, "containers", Kind::Container, &containers, known);
             take(spec, "volumes", Kind::Volume, &volumes, known);
         }
-        for (field, texts) in [("labels", &runtime.labels), ("annotations", &runtime.annotations)] {
+        for (field, texts) in [
+            ("labels", &runtime.labels),
+            ("annotations", &runtime.annotations),
+        ] {
             for (key, value) in texts {
                 if known == Known::Named || pod["metadata"][field][key] == **value {
                     forget(&mut pod, field, key);
@@ -57,13 +73,18 @@ pub fn uninject(pod: &Value, runtimes: &[&Runtime], known: Known) -> Value {
 }
 
 fn forget(pod: &mut Value, field: &str, key: &str) {
-    if let Some(texts) = pod["metadata"].get_mut(field).and_then(Value::as_object_mut) {
+    if let Some(texts) = pod["metadata"]
+        .get_mut(field)
+        .and_then(Value::as_object_mut)
+    {
         texts.shift_remove(key);
     }
 }
 
 fn take(object: &mut Map<String, Value>, field: &str, kind: Kind, items: &[&Item], known: Known) {
-    let Some(Value::Array(found)) = object.get_mut(field) else { return };
+    let Some(Value::Array(found)) = object.get_mut(field) else {
+        return;
+    };
     found.retain(|entry| !items.iter().any(|item| is_ours(kind, item, entry, known)));
     if found.is_empty() {
         object.shift_remove(field);
@@ -71,7 +92,10 @@ fn take(object: &mut Map<String, Value>, field: &str, kind: Kind, items: &[&Item
 }
 
 fn is_ours(kind: Kind, item: &Item, found: &Value, known: Known) -> bool {
-    let identity = kind.identity().and_then(|field| found[field].as_str()).unwrap_or_default();
+    let identity = kind
+        .identity()
+        .and_then(|field| found[field].as_str())
+        .unwrap_or_default();
     let same = match kind {
         Kind::Mount => clean_path(identity) == *item.identity,
         _ => identity == item.identity,
@@ -79,42 +103,85 @@ fn is_ours(kind: Kind, item: &Item, found: &Value, known: Known) -> bool {
     let equal = || {
         let found = normal(kind, found);
         let budget = &mut Budget::unlimited();
-        let fields = differences(kind, item.normal.as_ref(), found.as_ref(), Extras::Allowed, budget);
+        let fields = differences(
+            kind,
+            item.normal.as_ref(),
+            found.as_ref(),
+            Extras::Allowed,
+            budget,
+        );
         fields.is_ok_and(|fields| fields.is_empty())
     };
     same && (known == Known::Named || equal())
 }
 
 fn take_from_main(pod: &mut Value, runtime: &Runtime, runtimes: &[&Runtime], known: Known) {
-    let annotated = pod["metadata"]["annotations"][DEFAULT_CONTAINER].as_str().map(str::to_owned);
-    let Some(containers) = pod["spec"]["containers"].as_array_mut() else { return };
-    let names = containers.iter().map(|container| container["name"].as_str().unwrap_or_default());
-    let index = main_container(names, runtime.main.name.as_deref(), annotated.as_deref(), runtimes);
-    let container = index.and_then(|index| containers.get_mut(index)).and_then(Value::as_object_mut);
+    let annotated = pod["metadata"]["annotations"][DEFAULT_CONTAINER]
+        .as_str()
+        .map(str::to_owned);
+    let Some(containers) = pod["spec"]["containers"].as_array_mut() else {
+        return;
+    };
+    let names = containers
+        .iter()
+        .map(|container| container["name"].as_str().unwrap_or_default());
+    let index = main_container(
+        names,
+        runtime.main.name.as_deref(),
+        annotated.as_deref(),
+        runtimes,
+    );
+    let container = index
+        .and_then(|index| containers.get_mut(index))
+        .and_then(Value::as_object_mut);
     let Some(container) = container else { return };
-    take(container, "env", Kind::Env, &runtime.main.env.iter().collect::<Vec<_>>(), known);
+    take(
+        container,
+        "env",
+        Kind::Env,
+        &runtime.main.env.iter().collect::<Vec<_>>(),
+        known,
+    );
     let mounts: Vec<&Item> = runtime.main.volume_mounts.iter().collect();
     take(container, "volumeMounts", Kind::Mount, &mounts, known);
-    for (field, hook) in [("postStart", &runtime.main.post_start), ("preStop", &runtime.main.pre_stop)] {
-        if let (Some(hook), Some(lifecycle)) =
-            (hook, container.get_mut("lifecycle").and_then(Value::as_object_mut))
-        {
+    for (field, hook) in [
+        ("postStart", &runtime.main.post_start),
+        ("preStop", &runtime.main.pre_stop),
+    ] {
+        if let (Some(hook), Some(lifecycle)) = (
+            hook,
+            container
+                .get_mut("lifecycle")
+                .and_then(Value::as_object_mut),
+        ) {
             take_hook(lifecycle, field, hook, known);
         }
     }
-    if container.get("lifecycle").and_then(Value::as_object).is_some_and(Map::is_empty) {
+    if container
+        .get("lifecycle")
+        .and_then(Value::as_object)
+        .is_some_and(Map::is_empty)
+    {
         container.shift_remove("lifecycle");
     }
 }
 
 fn take_hook(lifecycle: &mut Map<String, Value>, field: &str, hook: &Hook, known: Known) {
-    let Some(found) = lifecycle.get(field).and_then(|found| normal(Kind::Hook, found)) else { return };
+    let Some(found) = lifecycle
+        .get(field)
+        .and_then(|found| normal(Kind::Hook, found))
+    else {
+        return;
+    };
     let argv = exec_command(&found);
     if let (Some((injected, chain)), Some(argv)) = (&hook.exec, &argv) {
         if let Some(chained) = Chain::parse(argv)
             && (known == Known::Named || chained.is_of(chain))
         {
-            lifecycle.insert(field.to_owned(), serde_json::json!({"exec": {"command": chained.own}}));
+            lifecycle.insert(
+                field.to_owned(),
+                serde_json::json!({"exec": {"command": chained.own}}),
+            );
             return;
         }
         if same_command(injected, argv) {
@@ -129,12 +196,13 @@ fn take_hook(lifecycle: &mut Map<String, Value>, field: &str, hook: &Hook, known
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::config::Config;
     use crate::inject::{Options, inject};
     use crate::patch;
     use crate::pod::Pod;
-    use serde_json::json;
 
     const TOOLS: &str = r#"{"mainContainer": {"env": [{"name": "A", "value": "1"}],
         "volumeMounts": [{"name": "work", "mountPath": "/work"}],
@@ -151,7 +219,13 @@ mod tests {
         let text = pod.to_string();
         let view: Pod<'_> = serde_json::from_str(&text).unwrap();
         let runtimes: Vec<&Runtime> = config.runtimes().iter().collect();
-        let plan = inject(&view, &runtimes, Options::default(), &mut Budget::unlimited()).unwrap();
+        let plan = inject(
+            &view,
+            &runtimes,
+            Options::default(),
+            &mut Budget::unlimited(),
+        )
+        .unwrap();
         let mut operations = Vec::new();
         patch::write(&plan.operations, &mut operations);
         let patch: json_patch::Patch = serde_json::from_slice(&operations).unwrap();
@@ -177,7 +251,10 @@ mod tests {
             let before = pod(lifecycle);
             let after = injected(&before, &config);
             assert_ne!(before, after);
-            assert_eq!(mark(&after).unwrap()[0], ("tools".to_owned(), runtimes[0].revision().to_owned()));
+            assert_eq!(
+                mark(&after).unwrap()[0],
+                ("tools".to_owned(), runtimes[0].revision().to_owned())
+            );
             assert_eq!(uninject(&after, &runtimes, Known::Equal), before);
             assert_eq!(uninject(&after, &runtimes, Known::Named), before);
         }
@@ -185,7 +262,10 @@ mod tests {
 
     #[test]
     fn what_an_older_configuration_brought_goes_by_name_alone() {
-        let newer = TOOLS.replace("i:1", "i:2").replace("/start", "/go").replace("\"1\"", "\"2\"");
+        let newer = TOOLS
+            .replace("i:1", "i:2")
+            .replace("/start", "/go")
+            .replace("\"1\"", "\"2\"");
         let newer = config(&newer);
         let runtimes: Vec<&Runtime> = newer.runtimes().iter().collect();
         let before = pod(json!({"postStart": {"exec": {"command": ["echo"]}}}));
@@ -220,12 +300,21 @@ mod tests {
         let after = injected(&before, &config);
         assert_eq!(after["spec"]["containers"][1]["env"][1]["name"], "A");
         let undone = uninject(&after, &runtimes, Known::Named);
-        assert_eq!(undone["spec"]["containers"][0]["env"], json!([{"name": "B"}]));
+        assert_eq!(
+            undone["spec"]["containers"][0]["env"],
+            json!([{"name": "B"}])
+        );
     }
 
     #[test]
     fn a_mark_that_makes_no_sense_is_none() {
-        for text in ["", "{", "[]", "{\"runtimes\": []}", "{\"runtimes\": {\"a\": 1}}"] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "{\"runtimes\": []}",
+            "{\"runtimes\": {\"a\": 1}}",
+        ] {
             assert_eq!(
                 mark(&json!({"metadata": {"annotations": {STATUS_ANNOTATION: text}}})),
                 None,

@@ -17,7 +17,11 @@ pub(super) fn complete<'a>(
     present: &Present<'a>,
     draft: &mut Draft<'_, 'a>,
 ) -> Result<(), Stop> {
-    let wanted = cx.runtimes.iter().map(|runtime| runtime.volumes.len()).sum();
+    let wanted = cx
+        .runtimes
+        .iter()
+        .map(|runtime| runtime.volumes.len())
+        .sum();
     let mut added: Vec<(&'a Volume, &'a Runtime)> = Vec::with_capacity(wanted);
     for runtime in cx.runtimes.iter().copied() {
         for volume in &runtime.volumes {
@@ -27,7 +31,9 @@ pub(super) fn complete<'a>(
         }
     }
     borrowed_volumes(cx, draft)?;
-    let items = added.iter().map(|(volume, _)| (volume.item.identity.as_str(), &volume.item.json));
+    let items = added
+        .iter()
+        .map(|(volume, _)| (volume.item.identity.as_str(), &volume.item.json));
     let exists = cx.pod.spec.volumes.is_some_and(|raw| raw.get() != "null");
     draft.add_items(Place::Volumes, exists, Place::Volume, items);
     Ok(())
@@ -47,7 +53,11 @@ fn is_absent<'a>(
     let wanted = |volume: &'a Volume| Normal {
         kind: Kind::Volume,
         normal: volume.item.normal.as_ref(),
-        extras: if cx.must_match(volume) { Extras::Refused } else { Extras::Allowed },
+        extras: if cx.must_match(volume) {
+            Extras::Refused
+        } else {
+            Extras::Allowed
+        },
     };
     let found = cx.find_volume(name, draft.budget)?;
     let in_pod = match found {
@@ -67,18 +77,28 @@ fn is_absent<'a>(
             let at = Place::Volume(Key::Index(found.unwrap_or_default()));
             let differs = differs_in(&fields);
             // What an earlier runtime brought, in an earlier round, is not a tenant's.
-            let first = cx.runtimes.iter().flat_map(|other| &other.volumes).find(|v| v.item.identity == name);
+            let first = cx
+                .runtimes
+                .iter()
+                .flat_map(|other| &other.volumes)
+                .find(|v| v.item.identity == name);
             let is_tenants = match (first, &in_pod) {
                 (Some(first), Some(found)) => {
                     let first = first.item.normal.as_ref();
-                    !differences(Kind::Volume, first, found.as_ref(), Extras::Refused, draft.budget)?
-                        .is_empty()
+                    !differences(
+                        Kind::Volume,
+                        first,
+                        found.as_ref(),
+                        Extras::Refused,
+                        draft.budget,
+                    )?
+                    .is_empty()
                 }
                 _ => true,
             };
             let mut mounting = present.privileged.iter();
-            let mounting =
-                mounting.find(|container| is_tenants && container.volumes.iter().any(|v| v == name));
+            let mounting = mounting
+                .find(|container| is_tenants && container.volumes.iter().any(|v| v == name));
             let fix = "rename or remove it";
             if let Some(container) = mounting {
                 let container = &container.item.identity;
@@ -92,22 +112,38 @@ fn is_absent<'a>(
             }
         }
         Standing::Differs(Origin::Runtime(owner), fields) => {
-            let why = format!("volume {name:?} of runtime {} {}", owner.name, differs_in(&fields));
+            let why = format!(
+                "volume {name:?} of runtime {} {}",
+                owner.name,
+                differs_in(&fields)
+            );
             let fix = "make them equal in the configuration, or rename one";
-            draft.conflict(runtime, place, Conflict { at: place, why, fix });
+            draft.conflict(
+                runtime,
+                place,
+                Conflict {
+                    at: place,
+                    why,
+                    fix,
+                },
+            );
         }
     }
     Ok(false)
 }
 
-/// What was injected must hold together: each mount has a volume, and a privileged mount has one that a
-/// runtime brought.
+/// What was injected must hold together: each mount has a volume, and a privileged mount has one
+/// that a runtime brought.
 fn borrowed_volumes<'a>(cx: &Context<'_, 'a>, draft: &mut Draft<'_, 'a>) -> Result<(), Stop> {
     for runtime in cx.runtimes.iter().copied() {
         for borrowed in &runtime.borrowed_volumes {
             let from_runtimes = cx.runtimes.iter().flat_map(|other| &other.volumes);
-            let brought = from_runtimes.into_iter().any(|volume| volume.item.identity == borrowed.volume);
-            if brought || (!borrowed.privileged && cx.find_volume(&borrowed.volume, draft.budget)?.is_some())
+            let brought = from_runtimes
+                .into_iter()
+                .any(|volume| volume.item.identity == borrowed.volume);
+            if brought
+                || (!borrowed.privileged
+                    && cx.find_volume(&borrowed.volume, draft.budget)?.is_some())
             {
                 continue;
             }
@@ -117,7 +153,15 @@ fn borrowed_volumes<'a>(cx: &Context<'_, 'a>, draft: &mut Draft<'_, 'a>) -> Resu
             );
             let fix = "add the volume to the runtime, or request the runtime that defines it";
             let place = Place::Volume(Key::Identity(&borrowed.volume));
-            draft.deny(runtime, place, Conflict { at: Place::Volumes, why, fix });
+            draft.deny(
+                runtime,
+                place,
+                Conflict {
+                    at: Place::Volumes,
+                    why,
+                    fix,
+                },
+            );
         }
     }
     Ok(())

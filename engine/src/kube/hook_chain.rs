@@ -1,9 +1,9 @@
 //! Two commands in one: how an injected exec hook and the pod's own both run.
 //!
-//! A container has one handler for each lifecycle event, so two commands become one argument vector for a
-//! shell. The pod's arguments stay positional parameters and the injected ones are quoted into the script; both
-//! reach their programs exactly as they were given, and each runs in a process of its own, so that neither an
-//! `exit` nor a `set -e` of one can skip the other.
+//! A container has one handler for each lifecycle event, so two commands become one argument vector
+//! for a shell. The pod's arguments stay positional parameters and the injected ones are quoted
+//! into the script; both reach their programs exactly as they were given, and each runs in a
+//! process of its own, so that neither an `exit` nor a `set -e` of one can skip the other.
 
 use serde_json::Value;
 
@@ -26,28 +26,40 @@ pub struct Chain {
 impl Chain {
     /// Prepares `injected` for chaining in `order`.
     ///
-    /// The script runs in the shell that the injected command names, as that one is known to be there, or in
-    /// `sh`. It fails when either command fails, with the status of the one that did (the later one if both).
+    /// The script runs in the shell that the injected command names, as that one is known to be
+    /// there, or in `sh`. It fails when either command fails, with the status of the one that
+    /// did (the later one if both).
     pub fn new(injected: &[String], order: Order) -> Self {
         let shell = match injected {
             [shell, flag, _script] if is_shell(shell) && flag == "-c" => shell.clone(),
             _ => "sh".to_owned(),
         };
-        let command = injected.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+        let command = injected
+            .iter()
+            .map(|word| quote(word))
+            .collect::<Vec<_>>()
+            .join(" ");
         let (before, after) = order.script();
-        Self { shell, script: [before, &command, after].concat() }
+        Self {
+            shell,
+            script: [before, &command, after].concat(),
+        }
     }
 
     /// The argument vector that runs both commands.
     pub fn argv(&self, pod: &[String]) -> Vec<String> {
-        let head = [self.shell.as_str(), "-c", &self.script, "--"].into_iter().map(str::to_owned);
+        let head = [self.shell.as_str(), "-c", &self.script, "--"]
+            .into_iter()
+            .map(str::to_owned);
         head.chain(pod.iter().cloned()).collect()
     }
 
-    /// Reads what [`Chain::argv`] wrote: the chain, of whatever command, and the pod's own command in it. `None` when
-    /// `argv` is not a chain.
+    /// Reads what [`Chain::argv`] wrote: the chain, of whatever command, and the pod's own command
+    /// in it. `None` when `argv` is not a chain.
     pub fn parse(argv: &[String]) -> Option<Chained<'_>> {
-        let [shell, flag, script, zero, own @ ..] = argv else { return None };
+        let [shell, flag, script, zero, own @ ..] = argv else {
+            return None;
+        };
         let is_script = |order: Order| {
             let (before, after) = order.script();
             script
@@ -74,18 +86,21 @@ pub struct Chained<'v> {
 }
 
 impl Chained<'_> {
-    /// Whether this is `chain` of some command of the pod. A shell is the same in every standard place.
+    /// Whether this is `chain` of some command of the pod. A shell is the same in every standard
+    /// place.
     pub fn is_of(&self, chain: &Chain) -> bool {
         program(self.shell) == program(&chain.shell) && self.script == chain.script
     }
 }
 
 impl Order {
-    /// What the script has before the injected command and after it: the one place that knows the form.
+    /// What the script has before the injected command and after it: the one place that knows the
+    /// form.
     fn script(self) -> (&'static str, &'static str) {
         match self {
             Order::InjectedFirst => ("(exec ", ") && exec \"$@\""),
-            // A parameter and no variable holds the status: the container may have one of that name.
+            // A parameter and no variable holds the status: the container may have one of that
+            // name.
             Order::PodFirst => ("(exec \"$@\"); set -- $?; (exec ", ") && exit \"$1\""),
         }
     }
@@ -95,25 +110,38 @@ impl Order {
 pub fn exec_command(hook: &Value) -> Option<Vec<String>> {
     let fields = hook.as_object().filter(|fields| fields.len() == 1)?;
     let words = fields.get("exec")?.get("command")?.as_array()?;
-    words.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+    words
+        .iter()
+        .map(|word| word.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Whether two argument vectors are the same command: `/bin/bash -c X` and `bash -c X` are.
 pub fn same_command(one: &[String], other: &[String]) -> bool {
     match (one, other) {
-        ([first, rest @ ..], [second, others @ ..]) => program(first) == program(second) && rest == others,
+        ([first, rest @ ..], [second, others @ ..]) => {
+            program(first) == program(second) && rest == others
+        }
         (one, other) => one.is_empty() && other.is_empty(),
     }
 }
 
 /// A shell in a standard place, by its name alone; anything else as it is.
 fn program(path: &str) -> &str {
-    let name = path.strip_prefix("/usr").unwrap_or(path).strip_prefix("/bin/").unwrap_or(path);
+    let name = path
+        .strip_prefix("/usr")
+        .unwrap_or(path)
+        .strip_prefix("/bin/")
+        .unwrap_or(path);
     if is_shell(name) { name } else { path }
 }
 
 fn is_shell(path: &str) -> bool {
-    let name = path.strip_prefix("/usr").unwrap_or(path).strip_prefix("/bin/").unwrap_or(path);
+    let name = path
+        .strip_prefix("/usr")
+        .unwrap_or(path)
+        .strip_prefix("/bin/")
+        .unwrap_or(path);
     matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh")
 }
 
@@ -128,9 +156,10 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::collection::vec;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
 
     fn argv(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -138,7 +167,10 @@ mod tests {
 
     #[test]
     fn the_injected_command_is_quoted_and_the_pods_stays_as_it_is() {
-        let chain = Chain::new(&argv(&["bash", "-c", "/mnt/envd/envd-run.sh"]), Order::InjectedFirst);
+        let chain = Chain::new(
+            &argv(&["bash", "-c", "/mnt/envd/envd-run.sh"]),
+            Order::InjectedFirst,
+        );
         assert_eq!(
             chain.argv(&argv(&["echo", "a b"])),
             argv(&[
@@ -182,14 +214,21 @@ mod tests {
     #[test]
     fn a_chain_is_recognised_whatever_the_pods_command() {
         let chain = Chain::new(&argv(&["bash", "-c", "x"]), Order::InjectedFirst);
-        let is_in =
-            |chain: &Chain, argv: &[String]| Chain::parse(argv).is_some_and(|chained| chained.is_of(chain));
+        let is_in = |chain: &Chain, argv: &[String]| {
+            Chain::parse(argv).is_some_and(|chained| chained.is_of(chain))
+        };
         let mut made = chain.argv(&argv(&["echo"]));
         assert!(is_in(&chain, &made));
         made[0] = "/bin/bash".to_owned();
         assert!(is_in(&chain, &made));
-        assert!(!is_in(&Chain::new(&argv(&["bash", "-c", "y"]), Order::InjectedFirst), &made));
-        assert!(!is_in(&Chain::new(&argv(&["bash", "-c", "x"]), Order::PodFirst), &made));
+        assert!(!is_in(
+            &Chain::new(&argv(&["bash", "-c", "y"]), Order::InjectedFirst),
+            &made
+        ));
+        assert!(!is_in(
+            &Chain::new(&argv(&["bash", "-c", "x"]), Order::PodFirst),
+            &made
+        ));
         assert!(!is_in(&chain, &made[..4]));
     }
 
@@ -209,10 +248,22 @@ mod tests {
 
     #[test]
     fn a_shell_is_the_same_in_every_standard_place() {
-        assert!(same_command(&argv(&["/bin/bash", "-c", "x"]), &argv(&["bash", "-c", "x"])));
-        assert!(same_command(&argv(&["/usr/bin/sh", "x"]), &argv(&["sh", "x"])));
-        assert!(!same_command(&argv(&["/opt/bin/bash", "x"]), &argv(&["bash", "x"])));
-        assert!(!same_command(&argv(&["/bin/echo", "x"]), &argv(&["echo", "x"])));
+        assert!(same_command(
+            &argv(&["/bin/bash", "-c", "x"]),
+            &argv(&["bash", "-c", "x"])
+        ));
+        assert!(same_command(
+            &argv(&["/usr/bin/sh", "x"]),
+            &argv(&["sh", "x"])
+        ));
+        assert!(!same_command(
+            &argv(&["/opt/bin/bash", "x"]),
+            &argv(&["bash", "x"])
+        ));
+        assert!(!same_command(
+            &argv(&["/bin/echo", "x"]),
+            &argv(&["echo", "x"])
+        ));
         assert!(!same_command(&argv(&["bash", "x"]), &argv(&["sh", "x"])));
     }
 }

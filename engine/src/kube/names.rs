@@ -12,7 +12,9 @@ pub fn is_dns_subdomain(name: &str) -> bool {
 }
 
 fn is_label(text: &str) -> bool {
-    let inner = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let inner = text
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     inner && !text.is_empty() && !text.starts_with('-') && !text.ends_with('-')
 }
 
@@ -33,16 +35,25 @@ pub(crate) enum InvalidMetadata {
         "is not a valid label value; use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
     )]
     LabelValue,
-    #[error("keys under {} are reserved for the injector; remove this one", crate::annotations::PREFIX)]
+    #[error(
+        "keys under {} are reserved for the injector; remove this one",
+        crate::annotations::PREFIX
+    )]
     Reserved,
-    #[error("selects the main container, which only the pod may do; set mainContainer.name instead")]
+    #[error(
+        "selects the main container, which only the pod may do; set mainContainer.name instead"
+    )]
     DefaultContainer,
 }
 
 /// A label's key and value.
 pub(crate) fn check_label(key: &str, value: &str) -> Result<(), InvalidMetadata> {
     check_key(key)?;
-    if value.is_empty() || is_qualified(value) { Ok(()) } else { Err(InvalidMetadata::LabelValue) }
+    if value.is_empty() || is_qualified(value) {
+        Ok(())
+    } else {
+        Err(InvalidMetadata::LabelValue)
+    }
 }
 
 /// An annotation's key; any value is one.
@@ -69,7 +80,9 @@ fn check_key(key: &str) -> Result<(), InvalidMetadata> {
 
 fn is_qualified(name: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    let inner = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let inner = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     inner && name.len() <= 63 && edge(name.chars().next()) && edge(name.chars().next_back())
 }
 

@@ -1,8 +1,9 @@
-//! The normal form of API objects: what remains of a container or volume when spelling is taken away.
+//! The normal form of API objects: what remains of a container or volume when spelling is taken
+//! away.
 //!
-//! The API server adds defaults, drops zero values and re-spells quantities, so what was injected comes back
-//! looking different. Two objects mean the same when their normal forms are equal. The tables below follow the
-//! defaulting of core/v1 (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
+//! The API server adds defaults, drops zero values and re-spells quantities, so what was injected
+//! comes back looking different. Two objects mean the same when their normal forms are equal. The
+//! tables below follow the defaulting of core/v1 (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 //! This is the only place that knows of defaults.
 
 use std::borrow::Cow;
@@ -11,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::kube::quantity::Quantity;
 
-/// What kind of API object a value is; decides which defaults, quantities and identities apply inside it.
+/// What kind of API object a value is; decides which defaults, quantities and identities apply
+/// inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Nothing special: zero values are dropped, the rest stays.
@@ -123,11 +125,15 @@ impl Kind {
             (Kind::Container, "ports") => (Kind::Port, Zero),
             (Kind::Container, "resources") => (Kind::Resources, Zero),
             (Kind::Container, "resizePolicy") => (Kind::ResizePolicy, Zero),
-            (Kind::Container, "livenessProbe" | "readinessProbe" | "startupProbe") => (Kind::Probe, Zero),
+            (Kind::Container, "livenessProbe" | "readinessProbe" | "startupProbe") => {
+                (Kind::Probe, Zero)
+            }
             (Kind::Container, "lifecycle") => (Kind::Lifecycle, Zero),
             (Kind::Container, "securityContext") => (Kind::SecurityContext, Zero),
             (Kind::Container, "imagePullPolicy") => (Kind::Plain, Ignored),
-            (Kind::Container, "terminationMessagePath") => (Kind::Plain, Text("/dev/termination-log")),
+            (Kind::Container, "terminationMessagePath") => {
+                (Kind::Plain, Text("/dev/termination-log"))
+            }
             (Kind::Container, "terminationMessagePolicy") => (Kind::Plain, Text("File")),
             (Kind::Env, "valueFrom") => (Kind::EnvSource, Zero),
             (Kind::EnvSource | Kind::File, "fieldRef") => (Kind::FieldRef, Zero),
@@ -149,12 +155,15 @@ impl Kind {
             (Kind::HttpGet, "path") => (Kind::Plain, Text("/")),
             (Kind::Lifecycle, "postStart" | "preStop") => (Kind::Hook, Zero),
             (Kind::SecurityContext, "procMount") => (Kind::Plain, Text("Default")),
-            // Absent and false mean the same for these two; every other scalar here overrides the pod's.
+            // Absent and false mean the same for these two; every other scalar here overrides the
+            // pod's.
             (Kind::SecurityContext, "privileged" | "readOnlyRootFilesystem") => (Kind::Plain, Zero),
             (Kind::SecurityContext, "capabilities") => (Kind::Plain, Zero),
             (Kind::SecurityContext, _) => (Kind::Plain, Distinct),
             (Kind::Volume, "emptyDir") => (Kind::EmptyDir, Zero),
-            (Kind::Volume, "secret" | "configMap" | "downwardAPI" | "projected") => (Kind::Files, Zero),
+            (Kind::Volume, "secret" | "configMap" | "downwardAPI" | "projected") => {
+                (Kind::Files, Zero)
+            }
             (Kind::Volume, "ephemeral") => (Kind::ClaimTemplate, Zero),
             (Kind::Volume, "iscsi") => (Kind::Iscsi, Zero),
             (Kind::Volume, "rbd") => (Kind::Rbd, Zero),
@@ -203,8 +212,10 @@ pub fn normal(kind: Kind, value: &Value) -> Option<Value> {
         Value::Array(items) if items.is_empty() => None,
         Value::Array(_) if kind == Kind::Verbatim => Some(value.clone()),
         Value::Array(items) => {
-            let mut items: Vec<Value> =
-                items.iter().map(|item| normal(kind, item).unwrap_or_else(|| zero_like(item))).collect();
+            let mut items: Vec<Value> = items
+                .iter()
+                .map(|item| normal(kind, item).unwrap_or_else(|| zero_like(item)))
+                .collect();
             // The API server spells out for each resource that it needs no restart.
             if kind == Kind::ResizePolicy {
                 items.retain(|item| item.get("restartPolicy").is_some());
@@ -249,7 +260,8 @@ fn field_normal(parent: Kind, field: &str, value: &Value) -> Option<Value> {
             Value::Bool(_) | Value::Number(_) => found.or_else(|| Some(value.clone())),
             _ => found,
         },
-        // The key of a volume source or of a handler says which one it is, even when nothing is under it.
+        // The key of a volume source or of a handler says which one it is, even when nothing is
+        // under it.
         Absence::Zero if parent == Kind::Volume && field != "name" => {
             found.or_else(|| (!value.is_null()).then(|| Value::Object(Map::new())))
         }
@@ -269,7 +281,9 @@ fn zero_like(item: &Value) -> Value {
 }
 
 fn quantity(text: &str) -> Value {
-    Value::String(Quantity::parse(text).map_or_else(|_| text.to_owned(), |quantity| quantity.canonical()))
+    Value::String(
+        Quantity::parse(text).map_or_else(|_| text.to_owned(), |quantity| quantity.canonical()),
+    )
 }
 
 /// A path as `path.Clean` of Go writes it: no double, trailing or dot elements.
@@ -277,7 +291,10 @@ fn quantity(text: &str) -> Value {
 /// The kubelet and the API server's uniqueness check see `/a//b/` and `/a/b` as one mount point.
 pub fn clean_path(path: &str) -> Cow<'_, str> {
     let inner = path.strip_prefix('/').unwrap_or(path);
-    if inner.split('/').all(|part| !matches!(part, "" | "." | "..")) {
+    if inner
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | ".."))
+    {
         return Cow::Borrowed(path);
     }
     let rooted = path.starts_with('/');
@@ -302,8 +319,9 @@ pub fn clean_path(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn defaults_and_zero_values_vanish() {
@@ -313,12 +331,16 @@ mod tests {
             "terminationMessagePolicy": "File", "imagePullPolicy": "Always", "resources": {},
             "ports": [{"containerPort": 80, "protocol": "TCP"}],
             "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}]});
-        assert_eq!(normal(Kind::Container, &written), normal(Kind::Container, &returned));
+        assert_eq!(
+            normal(Kind::Container, &written),
+            normal(Kind::Container, &returned)
+        );
     }
 
     #[test]
     fn a_zero_that_says_something_is_kept() {
-        let context = json!({"runAsUser": 0, "allowPrivilegeEscalation": false, "runAsNonRoot": false});
+        let context =
+            json!({"runAsUser": 0, "allowPrivilegeEscalation": false, "runAsNonRoot": false});
         assert_eq!(normal(Kind::SecurityContext, &context), Some(context));
         let files = json!({"secret": {"secretName": "s", "defaultMode": 0}});
         assert_eq!(normal(Kind::Volume, &files), Some(files));
@@ -329,22 +351,40 @@ mod tests {
         let volume = json!({"name": "v", "emptyDir": {}});
         assert_eq!(normal(Kind::Volume, &volume), Some(volume.clone()));
         assert_eq!(normal(Kind::Volume, &json!({"name": "v"})), Some(volume));
-        let host = normal(Kind::Volume, &json!({"name": "v", "hostPath": {"path": "/", "type": ""}}));
+        let host = normal(
+            Kind::Volume,
+            &json!({"name": "v", "hostPath": {"path": "/", "type": ""}}),
+        );
         assert_eq!(host, Some(json!({"name": "v", "hostPath": {"path": "/"}})));
     }
 
     #[test]
     fn quantities_have_one_spelling() {
-        let one = normal(Kind::Resources, &json!({"limits": {"cpu": 1, "memory": "1024Mi"}}));
-        assert_eq!(one, normal(Kind::Resources, &json!({"limits": {"cpu": "1000m", "memory": "1Gi"}})));
+        let one = normal(
+            Kind::Resources,
+            &json!({"limits": {"cpu": 1, "memory": "1024Mi"}}),
+        );
+        assert_eq!(
+            one,
+            normal(
+                Kind::Resources,
+                &json!({"limits": {"cpu": "1000m", "memory": "1Gi"}})
+            )
+        );
     }
 
     #[test]
     fn an_empty_exec_is_no_hook_but_a_sleep_is() {
         assert_eq!(normal(Kind::Hook, &json!({"exec": {"command": []}})), None);
-        assert_eq!(normal(Kind::Hook, &json!({"sleep": {"seconds": 0}})), Some(json!({"sleep": {}})));
         assert_eq!(
-            normal(Kind::Hook, &json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}})),
+            normal(Kind::Hook, &json!({"sleep": {"seconds": 0}})),
+            Some(json!({"sleep": {}}))
+        );
+        assert_eq!(
+            normal(
+                Kind::Hook,
+                &json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}})
+            ),
             Some(json!({"httpGet": {"port": 80}}))
         );
     }
@@ -356,7 +396,10 @@ mod tests {
             {"resourceName": "memory", "restartPolicy": "RestartContainer"}]});
         let written = json!({"name": "c",
             "resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]});
-        assert_eq!(normal(Kind::Container, &returned), normal(Kind::Container, &written));
+        assert_eq!(
+            normal(Kind::Container, &returned),
+            normal(Kind::Container, &written)
+        );
     }
 
     #[test]

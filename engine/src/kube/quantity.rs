@@ -29,7 +29,9 @@ impl Quantity {
             Some(b'+') => (false, &text[1..]),
             _ => (false, text),
         };
-        let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+        let end = unsigned
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if whole.len() + fraction.len() == 0 || fraction.contains('.') {
@@ -39,9 +41,14 @@ impl Quantity {
         let fraction = fraction.trim_end_matches('0');
         let fraction_len = i32::try_from(fraction.len()).map_err(|_| InvalidQuantity)?;
         // More digits than that are no amount of anything.
-        let digits: u128 = format!("0{whole}{fraction}").parse().map_err(|_| InvalidQuantity)?;
+        let digits: u128 = format!("0{whole}{fraction}")
+            .parse()
+            .map_err(|_| InvalidQuantity)?;
         let nanos = nanos(digits, binary, SCALE + decimal - fraction_len);
-        Ok(Self { negative: negative && nanos > 0, nanos })
+        Ok(Self {
+            negative: negative && nanos > 0,
+            nanos,
+        })
     }
 
     /// One spelling for each amount, for comparing by text.
@@ -55,23 +62,33 @@ impl Quantity {
             exponent += 1;
         }
         let sign = if self.negative { "-" } else { "" };
-        if exponent == 0 { format!("{sign}{digits}") } else { format!("{sign}{digits}e{exponent}") }
+        if exponent == 0 {
+            format!("{sign}{digits}")
+        } else {
+            format!("{sign}{digits}e{exponent}")
+        }
     }
 }
 
-/// `digits × 1024^binary × 10^decimal`, rounded up as the API server does, so that little does not become nothing.
+/// `digits × 1024^binary × 10^decimal`, rounded up as the API server does, so that little does not
+/// become nothing.
 fn nanos(digits: u128, binary: u32, decimal: i32) -> u128 {
     if digits == 0 {
         return 0;
     }
-    let Some(digits) = 1024_u128.checked_pow(binary).and_then(|power| digits.checked_mul(power)) else {
+    let Some(digits) = 1024_u128
+        .checked_pow(binary)
+        .and_then(|power| digits.checked_mul(power))
+    else {
         return MAX_NANOS;
     };
     let power = 10_u128.checked_pow(decimal.unsigned_abs());
     let nanos = if decimal < 0 {
         power.map_or(1, |power| digits.div_ceil(power))
     } else {
-        power.and_then(|power| digits.checked_mul(power)).unwrap_or(MAX_NANOS)
+        power
+            .and_then(|power| digits.checked_mul(power))
+            .unwrap_or(MAX_NANOS)
     };
     nanos.min(MAX_NANOS)
 }
@@ -98,7 +115,10 @@ fn scale(suffix: &str) -> Option<(u32, i32)> {
         _ => {
             let power = suffix.strip_prefix(['e', 'E'])?;
             let unsigned = power.strip_prefix(['+', '-']).unwrap_or(power);
-            if unsigned.is_empty() || unsigned.len() > 4 || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
+            if unsigned.is_empty()
+                || unsigned.len() > 4
+                || !unsigned.bytes().all(|b| b.is_ascii_digit())
+            {
                 return None;
             }
             (0, power.parse().ok()?)
@@ -147,19 +167,31 @@ mod tests {
     fn amounts_are_kept_as_the_api_server_keeps_them() {
         assert_eq!(canonical("0.1n"), canonical("1n"), "rounded up");
         assert_eq!(canonical("1.0000000001"), "1000000001e-9");
-        assert_eq!(canonical("1e40"), canonical("9223372036854775807"), "the largest amount");
-        assert_eq!(canonical("16Ei"), canonical("8Ei"), "beyond the largest amount");
+        assert_eq!(
+            canonical("1e40"),
+            canonical("9223372036854775807"),
+            "the largest amount"
+        );
+        assert_eq!(
+            canonical("16Ei"),
+            canonical("8Ei"),
+            "beyond the largest amount"
+        );
         assert_ne!(canonical("7Ei"), canonical("8Ei"));
         assert_eq!(canonical("-1e40"), "-9223372036854775807");
-        assert_eq!(canonical("1.50000000000000000000000000000000000000000000"), "15e-1");
+        assert_eq!(
+            canonical("1.50000000000000000000000000000000000000000000"),
+            "15e-1"
+        );
         assert!(Quantity::parse(&"9".repeat(40)).is_err());
     }
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in
-            ["", ".", "Gi", "1 Gi", "1GiB", "1.2.3", "0x1", "1e", "1e+", "e3", "one", "1K", "--1", "∞"]
-        {
+        for text in [
+            "", ".", "Gi", "1 Gi", "1GiB", "1.2.3", "0x1", "1e", "1e+", "e3", "one", "1K", "--1",
+            "∞",
+        ] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! The mount of a service account's token, which admission adds to every container, injected ones included.
+//! The mount of a service account's token, which admission adds to every container, injected ones
+//! included.
 //!
 //! It is known by what its volume really projects: the path or the name alone could be a tenant's.
 
@@ -9,24 +10,30 @@ use super::normalize::{Kind, clean_path, normal};
 /// Where ServiceAccount admission mounts its token.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The volume of a mount that has the form of the token's; whether it is the token's depends on [`is_token_volume`].
+/// The volume of a mount that has the form of the token's; whether it is the token's depends on
+/// [`is_token_volume`].
 pub(crate) fn token_volume_name(mount: &Value) -> Option<&str> {
     let path = mount["mountPath"].as_str()?;
     if clean_path(path) != TOKEN_PATH {
         return None;
     }
     let name = mount["name"].as_str()?;
-    (normal(Kind::Mount, mount)? == json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}))
-        .then_some(name)
+    (normal(Kind::Mount, mount)?
+        == json!({"name": name, "mountPath": TOKEN_PATH, "readOnly": true}))
+    .then_some(name)
 }
 
 /// Whether a volume is the projected one of
 /// <https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken> exactly as ServiceAccount
 /// admission writes it; only how long the token lives is the cluster's choice.
 pub(crate) fn is_token_volume(volume: &Value) -> bool {
-    let Some(mut found) = normal(Kind::Volume, volume) else { return false };
+    let Some(mut found) = normal(Kind::Volume, volume) else {
+        return false;
+    };
     if let Some(token) = found.pointer_mut("/projected/sources/0/serviceAccountToken") {
-        token.as_object_mut().map(|token| token.shift_remove("expirationSeconds"));
+        token
+            .as_object_mut()
+            .map(|token| token.shift_remove("expirationSeconds"));
     }
     let namespace = json!({"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}});
     let certificate = json!({"key": "ca.crt", "path": "ca.crt"});

@@ -5,13 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 
 /// JSON, and its base64 form padded with trailing white space.
 ///
-/// Base64 turns three bytes into four letters. A value that is padded with spaces to whole threes, which JSON does not
-/// mind, can be encoded once and stand wherever whole threes went before it.
+/// Base64 turns three bytes into four letters. A value that is padded with spaces to whole threes,
+/// which JSON does not mind, can be encoded once and stand wherever whole threes went before it.
 ///
-/// What that saves: where a patch is written as JSON into one buffer and encoded in one go, the answer to
-/// `testdata/reviews/01-kruise-sandboxset-pod.json` takes 28,500 instructions on top of 91,100 (31 %), and the answer to
-/// `08-kruise-manual-runtime-pod.json` 25,300 on top of 177,500 (14 %). Counted from the body to the answer, with the
-/// default configuration, as the difference between 1,200 and 200 rounds under `valgrind --tool=callgrind`.
+/// What that saves: where a patch is written as JSON into one buffer and encoded in one go, the
+/// answer to `testdata/reviews/01-kruise-sandboxset-pod.json` takes 28,500 instructions on top of
+/// 91,100 (31 %), and the answer to `08-kruise-manual-runtime-pod.json` 25,300 on top of 177,500
+/// (14 %). Counted from the body to the answer, with the default configuration, as the difference
+/// between 1,200 and 200 rounds under `valgrind --tool=callgrind`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragment {
     json: String,
@@ -23,7 +24,10 @@ impl Fragment {
     pub fn new(json: String) -> Self {
         let mut padded = json.clone().into_bytes();
         pad(&mut padded);
-        Self { json, encoded: STANDARD.encode(padded) }
+        Self {
+            json,
+            encoded: STANDARD.encode(padded),
+        }
     }
 
     /// The JSON.

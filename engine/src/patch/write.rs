@@ -7,7 +7,8 @@ use super::fragment::pad;
 use super::{Fragment, Operation, Value};
 use crate::json_text::write_text;
 
-/// Letters of base64 for what surrounds an operation's value, path and all, where nothing is out of the ordinary.
+/// Letters of base64 for what surrounds an operation's value, path and all, where nothing is out of
+/// the ordinary.
 const OPERATION: usize = 160;
 
 /// Appends the patch, a JSON array, to `out`.
@@ -15,9 +16,13 @@ pub fn write(operations: &[Operation<'_>], out: &mut Vec<u8>) {
     write_to(operations, out);
 }
 
-/// Appends the patch in base64 to `out`. It says the same as what [`write()`] gives, with some more white space.
+/// Appends the patch in base64 to `out`. It says the same as what [`write()`] gives, with some more
+/// white space.
 pub fn write_encoded(operations: &[Operation<'_>], out: &mut Vec<u8>) {
-    let mut encoded = Encoded { out, pending: Vec::with_capacity(OPERATION) };
+    let mut encoded = Encoded {
+        out,
+        pending: Vec::with_capacity(OPERATION),
+    };
     write_to(operations, &mut encoded);
     encoded.flush();
 }
@@ -32,12 +37,19 @@ pub fn encoded_size_hint(operations: &[Operation<'_>]) -> usize {
         Value::Json(json) => encoded(json.len()),
         // Quotes become two.
         Value::Text(text) => encoded(text.len() * 5 / 4),
-        Value::Map(entries) => {
-            entries.iter().map(|(key, text)| encoded(key.len() + text.len() * 5 / 4)).sum()
-        }
-        Value::Hooks(hooks) => hooks.iter().map(|(_, hook)| hook.encoded().len() + 24).sum(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(key, text)| encoded(key.len() + text.len() * 5 / 4))
+            .sum(),
+        Value::Hooks(hooks) => hooks
+            .iter()
+            .map(|(_, hook)| hook.encoded().len() + 24)
+            .sum(),
     };
-    operations.iter().map(|operation| OPERATION + value(operation.value())).sum()
+    operations
+        .iter()
+        .map(|operation| OPERATION + value(operation.value()))
+        .sum()
 }
 
 /// Where a patch goes: plain bytes, and between them fragments that are encoded already.
@@ -145,7 +157,13 @@ fn write_value(value: &Value<'_>, out: &mut impl Sink) {
     }
 }
 
-fn separated<T, S: Sink>(open: u8, items: &[T], close: u8, out: &mut S, mut write: impl FnMut(&T, &mut S)) {
+fn separated<T, S: Sink>(
+    open: u8,
+    items: &[T],
+    close: u8,
+    out: &mut S,
+    mut write: impl FnMut(&T, &mut S),
+) {
     out.push(&[open]);
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -158,9 +176,10 @@ fn separated<T, S: Sink>(open: u8, items: &[T], close: u8, out: &mut S, mut writ
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::place::{HookName, Key, MetadataMap, Place};
-    use serde_json::json;
 
     fn written(operations: &[Operation<'_>]) -> serde_json::Value {
         let (mut out, mut encoded) = (Vec::new(), Vec::new());
@@ -169,20 +188,32 @@ mod tests {
         assert!(encoded.len() <= encoded_size_hint(operations));
         let written: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let decoded = STANDARD.decode(encoded).unwrap();
-        assert_eq!(written, serde_json::from_slice::<serde_json::Value>(&decoded).unwrap());
+        assert_eq!(
+            written,
+            serde_json::from_slice::<serde_json::Value>(&decoded).unwrap()
+        );
         written
     }
 
     #[test]
     fn paths_and_values_are_written_as_rfc_6902_wants_them() {
-        let [volume, two, env, hook] =
-            [r#"{"name":"v"}"#, "2", r#"{"name":"A"}"#, "{}"].map(|json| Fragment::new(json.to_owned()));
+        let [volume, two, env, hook] = [r#"{"name":"v"}"#, "2", r#"{"name":"A"}"#, "{}"]
+            .map(|json| Fragment::new(json.to_owned()));
         let operations = [
             Operation::Add(Place::Volumes, Value::List(vec![&volume, &two])),
             Operation::Add(Place::env(3, Key::Identity("A")), Value::Fragment(&env)),
-            Operation::Add(Place::Entry(MetadataMap::Annotations, "a.b/c~\"d"), Value::Text("x\ny".into())),
-            Operation::Add(Place::Map(MetadataMap::Labels), Value::Map(vec![("k", "v".into())])),
-            Operation::Add(Place::lifecycle(0), Value::Hooks(vec![(HookName::PreStop, &hook)])),
+            Operation::Add(
+                Place::Entry(MetadataMap::Annotations, "a.b/c~\"d"),
+                Value::Text("x\ny".into()),
+            ),
+            Operation::Add(
+                Place::Map(MetadataMap::Labels),
+                Value::Map(vec![("k", "v".into())]),
+            ),
+            Operation::Add(
+                Place::lifecycle(0),
+                Value::Hooks(vec![(HookName::PreStop, &hook)]),
+            ),
             Operation::Replace(Place::Hook(0, HookName::PostStart), Value::Json("1".into())),
         ];
         assert_eq!(

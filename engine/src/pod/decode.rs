@@ -1,4 +1,5 @@
-//! The JSON of API objects, decoded as far as anybody asks: texts, objects of raw values, bounded lists.
+//! The JSON of API objects, decoded as far as anybody asks: texts, objects of raw values, bounded
+//! lists.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -47,7 +48,8 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The raw value of `key`; `null` counts as absent. Of a repeated key the last counts, as in Go's decoder.
+    /// The raw value of `key`; `null` counts as absent. Of a repeated key the last counts, as in
+    /// Go's decoder.
     pub fn get(&self, key: &str) -> Option<&'a RawValue> {
         let (_, raw) = self.fields.iter().rev().find(|(name, _)| &**name == key)?;
         (raw.get() != "null").then_some(raw)
@@ -68,7 +70,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                // Not reserved ahead: a body of many empty objects must not cost many times its size.
+                // Not reserved ahead: a body of many empty objects must not cost many times its
+                // size.
                 let mut fields = Vec::new();
                 while let Some(entry) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     fields.push(entry);
@@ -80,9 +83,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// Reads a `T` from an object alone. What serde derives also takes a list of the fields' values, which is no API object:
-/// it would be decided on here, and no patch could apply to it.
-pub fn from_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+/// Reads a `T` from an object alone. What serde derives also takes a list of the fields' values,
+/// which is no API object: it would be decided on here, and no patch could apply to it.
+pub fn from_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     struct ObjectVisitor<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
         type Value = T;
@@ -109,17 +114,22 @@ pub fn from_object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         fn visit_none<E>(self) -> Result<Self::Value, E> {
             Ok(None)
         }
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        fn visit_some<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Self::Value, D::Error> {
             from_object(deserializer).map(Some)
         }
     }
     deserializer.deserialize_option(OptionVisitor(PhantomData))
 }
 
-/// Implements [`Deserialize`] by [`from_object`] for what derives it with `remote = "Self"`, which leaves that to be done.
+/// Implements [`Deserialize`] by [`from_object`] for what derives it with `remote = "Self"`, which
+/// leaves that to be done.
 ///
-/// So each type is strict by itself, whoever decodes it. A deserializer that takes lists for no object would have to wrap
-/// every map, list, option and newtype that it hands out, and hold only for those who remember to use it.
+/// So each type is strict by itself, whoever decodes it. A deserializer that takes lists for no
+/// object would have to wrap every map, list, option and newtype that it hands out, and hold only
+/// for those who remember to use it.
 macro_rules! from_object_alone {
     ($($name:ident),+) => {$(
         impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
@@ -137,7 +147,8 @@ macro_rules! from_object_alone {
 }
 pub(crate) use from_object_alone;
 
-/// More items than any pod has; a list beyond that is refused, as each item costs more here than in the body.
+/// More items than any pod has; a list beyond that is refused, as each item costs more here than in
+/// the body.
 pub(super) const MAX_ITEMS: usize = 10_000;
 
 /// A list of at most [`MAX_ITEMS`].
@@ -156,7 +167,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
                 let mut list = Vec::new();
                 while let Some(item) = items.next_element()? {
                     if list.len() == MAX_ITEMS {
-                        return Err(Error::custom(format_args!("has more than {MAX_ITEMS} items")));
+                        return Err(Error::custom(format_args!(
+                            "has more than {MAX_ITEMS} items"
+                        )));
                     }
                     list.push(item);
                 }

@@ -21,12 +21,14 @@ pub enum JsonFault {
 }
 
 impl JsonFault {
-    /// Reads what the decoder says. Its errors are opaque, and their texts repeat the value that was met, so what is kept of
-    /// one is taken out of the text: here, and nowhere else.
+    /// Reads what the decoder says. Its errors are opaque, and their texts repeat the value that
+    /// was met, so what is kept of one is taken out of the text: here, and nowhere else.
     pub fn of(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         // Both are looked for from the end, as a value in front of them may hold the same words.
-        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+        let text = text
+            .rsplit_once(" at line ")
+            .map_or(text.as_str(), |(text, _)| text);
         // The names in these two are our own.
         let named = |what| Some(text.strip_prefix(what)?.trim_end_matches('`').to_owned());
         if let Some(field) = named("missing field `") {
@@ -35,11 +37,17 @@ impl JsonFault {
         if let Some(field) = named("duplicate field `") {
             return JsonFault::Duplicate(field);
         }
-        let met = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
+        let met = text
+            .strip_prefix("invalid type: ")
+            .or_else(|| text.strip_prefix("invalid value: "));
         match met.and_then(|met| met.rsplit_once(", expected ")) {
             Some((found, expected)) => JsonFault::Mistyped {
                 expected: expected.to_owned(),
-                found: found.split([' ', '`']).next().unwrap_or_default().to_owned(),
+                found: found
+                    .split([' ', '`'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
             },
             None => {
                 let words = text.split(['`', '"']).next().unwrap_or_default();

@@ -1,11 +1,14 @@
 //! What is decided about one pod, before it is put into any format.
 //!
-//! [`decide`] asks the rules which runtimes the pod gets, whether it may have them, and what injecting them changes. Any
-//! of these steps may need an answer first: it then ends in [`Progress::Asks`], and the decision is made again from the
-//! start with the answer, its work charged again. So a question may also come up after the injection was worked out, such
-//! as the age of an owner before a conflict is denied: it is a new variant of `Question` and of `Answer`, and a look into the
-//! answers where they are needed. A newer configuration is no answer: the caller that finds one starts over with it.
+//! [`decide`] asks the rules which runtimes the pod gets, whether it may have them, and what
+//! injecting them changes. Any of these steps may need an answer first: it then ends in
+//! [`Progress::Asks`], and the decision is made again from the start with the answer, its work
+//! charged again. So a question may also come up after the injection was worked out, such
+//! as the age of an owner before a conflict is denied: it is a new variant of `Question` and of
+//! `Answer`, and a look into the answers where they are needed. A newer configuration is no answer:
+//! the caller that finds one starts over with it.
 
+use super::refusal::{Denial, Refusal};
 use crate::budget::Budget;
 use crate::config::{Config, Runtime};
 use crate::inject::decision::Decision;
@@ -14,8 +17,6 @@ use crate::pod::ShapeError;
 use crate::runtimes::{
     Answer, Answers, Candidate, DecidedBy, PrivilegedRules, Question, Selection, SelectionRules,
 };
-
-use super::refusal::{Denial, Refusal};
 
 /// The operator's settings: everything a decision depends on beside the pod and the configuration.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +85,8 @@ pub enum Ignored {
     NothingRequested,
 }
 
-/// Decides on one pod: which runtimes apply, whether they are permitted, and what injecting them changes.
+/// Decides on one pod: which runtimes apply, whether they are permitted, and what injecting them
+/// changes.
 ///
 /// The work is charged to `budget`; when that is used up the verdict is a denial that says so.
 pub fn decide<'p, 'c>(
@@ -104,10 +106,18 @@ fn decide_with<'p, 'c>(
     budget: &mut Budget,
 ) -> Progress<'p, 'c> {
     let (by, runtimes) = match settings.selection.select(candidate, config, &answers) {
-        Ok(Selection::NotASandbox) => return Progress::Decided(Decided::ignored(Ignored::NotASandbox)),
+        Ok(Selection::NotASandbox) => {
+            return Progress::Decided(Decided::ignored(Ignored::NotASandbox));
+        }
         Ok(Selection::Decided(by, runtimes)) => (by, runtimes),
         Ok(Selection::Unanswered(questions)) => {
-            return Progress::Asks(Pending { candidate, config, settings, answers, questions });
+            return Progress::Asks(Pending {
+                candidate,
+                config,
+                settings,
+                answers,
+                questions,
+            });
         }
         Err(error) => {
             let denial = Denial::of_pod(candidate.pod.name(), error.into());
@@ -116,11 +126,19 @@ fn decide_with<'p, 'c>(
     };
     let verdict = if runtimes.is_empty() {
         let opted_out = by == DecidedBy::Annotation;
-        Verdict::Ignored(if opted_out { Ignored::OptedOut } else { Ignored::NothingRequested })
+        Verdict::Ignored(if opted_out {
+            Ignored::OptedOut
+        } else {
+            Ignored::NothingRequested
+        })
     } else {
         injected(candidate, &runtimes, settings, budget)
     };
-    Progress::Decided(Decided { by: Some(by), runtimes, verdict })
+    Progress::Decided(Decided {
+        by: Some(by),
+        runtimes,
+        verdict,
+    })
 }
 
 fn injected<'c>(
@@ -129,7 +147,12 @@ fn injected<'c>(
     settings: &Settings,
     budget: &mut Budget,
 ) -> Verdict<'c> {
-    let Candidate { pod, namespace, creator, declared: _ } = candidate;
+    let Candidate {
+        pod,
+        namespace,
+        creator,
+        declared: _,
+    } = candidate;
     let forbidden: Vec<_> = runtimes
         .iter()
         .filter_map(|runtime| settings.privileged.check(runtime, namespace, creator).err())
@@ -139,9 +162,10 @@ fn injected<'c>(
     }
     match inject::inject(pod, runtimes, settings.injection, budget) {
         Ok(plan) => Verdict::Injected(plan),
-        Err(InjectError::Denied(Conflicts { causes, decisions })) => {
-            Verdict::Denied(Denial { decisions, ..Denial::of_pod(pod.name(), Refusal::Invalid(causes)) })
-        }
+        Err(InjectError::Denied(Conflicts { causes, decisions })) => Verdict::Denied(Denial {
+            decisions,
+            ..Denial::of_pod(pod.name(), Refusal::Invalid(causes))
+        }),
         Err(InjectError::Exhausted(exhausted)) => {
             Verdict::Denied(Denial::of_pod(pod.name(), Refusal::Exhausted(exhausted)))
         }
@@ -150,7 +174,11 @@ fn injected<'c>(
 
 impl<'c> Progress<'_, 'c> {
     /// Goes on until it is decided, with answers from `answer`.
-    pub fn finish(self, budget: &mut Budget, mut answer: impl FnMut(&Question) -> Answer) -> Decided<'c> {
+    pub fn finish(
+        self,
+        budget: &mut Budget,
+        mut answer: impl FnMut(&Question) -> Answer,
+    ) -> Decided<'c> {
         let mut progress = self;
         loop {
             match progress {
@@ -172,7 +200,13 @@ impl<'p, 'c> Pending<'p, 'c> {
 
     /// Goes on with the answers, which stand in the order of the questions.
     pub fn answered(self, answers: Vec<Answer>, budget: &mut Budget) -> Progress<'p, 'c> {
-        let Self { candidate, config, settings, answers: mut known, questions } = self;
+        let Self {
+            candidate,
+            config,
+            settings,
+            answers: mut known,
+            questions,
+        } = self;
         for (question, answer) in questions.into_iter().zip(answers) {
             known.insert(question, answer);
         }
@@ -183,7 +217,11 @@ impl<'p, 'c> Pending<'p, 'c> {
 impl<'c> Decided<'c> {
     /// A pod that is left as it is.
     pub fn ignored(why: Ignored) -> Self {
-        Self { by: None, runtimes: Vec::new(), verdict: Verdict::Ignored(why) }
+        Self {
+            by: None,
+            runtimes: Vec::new(),
+            verdict: Verdict::Ignored(why),
+        }
     }
 
     /// A pod whose shape is not a pod's.
@@ -192,7 +230,11 @@ impl<'c> Decided<'c> {
     }
 
     fn denied(denial: Denial<'c>) -> Self {
-        Self { by: None, runtimes: Vec::new(), verdict: Verdict::Denied(denial) }
+        Self {
+            by: None,
+            runtimes: Vec::new(),
+            verdict: Verdict::Denied(denial),
+        }
     }
 
     /// The decisions on single items.
@@ -207,7 +249,12 @@ impl<'c> Decided<'c> {
 
 impl Denial<'_> {
     fn of_pod(name: &str, refusal: Refusal) -> Self {
-        Self { kind: "Pod", name: name.to_owned(), refusal, decisions: Vec::new() }
+        Self {
+            kind: "Pod",
+            name: name.to_owned(),
+            refusal,
+            decisions: Vec::new(),
+        }
     }
 }
 
@@ -239,10 +286,9 @@ impl Ignored {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     use rstest::{fixture, rstest};
 
+    use super::*;
     use crate::budget::Work;
     use crate::pod::Pod;
     use crate::runtimes::LookupError;
@@ -256,19 +302,32 @@ mod tests {
 
     #[fixture]
     fn config() -> Config {
-        let entries =
-            [("one", "{mainContainer: {env: [{name: A, value: '1'}]}}"), ("two", "{labels: {b: c}}")];
+        let entries = [
+            ("one", "{mainContainer: {env: [{name: A, value: '1'}]}}"),
+            ("two", "{labels: {b: c}}"),
+        ];
         Config::load(&entries.into(), None).unwrap()
     }
 
     #[fixture]
     fn settings() -> Settings {
-        let selection = SelectionRules { lookups: true, ..SelectionRules::default() };
-        Settings { selection, ..Settings::default() }
+        let selection = SelectionRules {
+            lookups: true,
+            ..SelectionRules::default()
+        };
+        Settings {
+            selection,
+            ..Settings::default()
+        }
     }
 
     fn candidate<'p>(pod: &'p Pod<'p>) -> Candidate<'p> {
-        Candidate { pod, namespace: "team-a", creator: None, declared: None }
+        Candidate {
+            pod,
+            namespace: "team-a",
+            creator: None,
+            declared: None,
+        }
     }
 
     fn pending<'p, 'c>(progress: Progress<'p, 'c>) -> Pending<'p, 'c> {
@@ -286,11 +345,18 @@ mod tests {
     }
 
     fn names<'c>(decided: &Decided<'c>) -> Vec<&'c str> {
-        decided.runtimes.iter().map(|runtime| runtime.name.as_str()).collect()
+        decided
+            .runtimes
+            .iter()
+            .map(|runtime| runtime.name.as_str())
+            .collect()
     }
 
     fn set_question() -> Question {
-        Question::SandboxSet { namespace: "team-a".to_owned(), name: "code".to_owned() }
+        Question::SandboxSet {
+            namespace: "team-a".to_owned(),
+            name: "code".to_owned(),
+        }
     }
 
     #[rstest]
@@ -306,8 +372,12 @@ mod tests {
         assert_eq!(first.questions(), [sandbox]);
         let second = pending(first.answered(vec![Answer::NotFound], &mut budget));
         assert_eq!(second.questions(), [set_question()]);
-        let decided = decided(second.answered(vec![Answer::Runtimes(vec!["two".to_owned()])], &mut budget));
-        assert_eq!((decided.by, names(&decided)), (Some(DecidedBy::SandboxSet), vec!["two"]));
+        let decided =
+            decided(second.answered(vec![Answer::Runtimes(vec!["two".to_owned()])], &mut budget));
+        assert_eq!(
+            (decided.by, names(&decided)),
+            (Some(DecidedBy::SandboxSet), vec!["two"])
+        );
         assert!(matches!(decided.verdict, Verdict::Injected(_)));
     }
 
@@ -326,21 +396,34 @@ mod tests {
         let answer = Answer::Runtimes(declared.into_iter().map(str::to_owned).collect());
         let pending = pending(decide(candidate(&pod), &config, &settings, &mut budget));
         let decided = decided(pending.answered(vec![answer], &mut budget));
-        assert_eq!((decided.by, names(&decided)), (Some(DecidedBy::Sandbox), expected));
+        assert_eq!(
+            (decided.by, names(&decided)),
+            (Some(DecidedBy::Sandbox), expected)
+        );
         assert_eq!(decided.verdict.as_str(), verdict);
     }
 
     #[rstest]
-    fn without_an_answer_to_either_question_the_default_decides(config: Config, settings: Settings) {
+    fn without_an_answer_to_either_question_the_default_decides(
+        config: Config,
+        settings: Settings,
+    ) {
         let pod = Pod::read(POD).unwrap();
         let mut budget = Budget::unlimited();
         let mut asked = 0;
-        let decided = decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, |_| {
-            asked += 1;
-            Answer::NotFound
-        });
-        assert_eq!((asked, decided.by, names(&decided)), (2, Some(DecidedBy::Default), vec![]));
-        assert!(matches!(decided.verdict, Verdict::Ignored(Ignored::NothingRequested)));
+        let decided =
+            decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, |_| {
+                asked += 1;
+                Answer::NotFound
+            });
+        assert_eq!(
+            (asked, decided.by, names(&decided)),
+            (2, Some(DecidedBy::Default), vec![])
+        );
+        assert!(matches!(
+            decided.verdict,
+            Verdict::Ignored(Ignored::NothingRequested)
+        ));
     }
 
     #[rstest]
@@ -351,12 +434,19 @@ mod tests {
         let mut budget = Budget::unlimited();
         let error = LookupError::Transient("the API server did not answer".to_owned());
         let mut asked = 0;
-        let decided = decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, |_| {
-            asked += 1;
-            if asked > failing { Answer::Failed(error.clone()) } else { Answer::NotFound }
-        });
+        let decided =
+            decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, |_| {
+                asked += 1;
+                if asked > failing {
+                    Answer::Failed(error.clone())
+                } else {
+                    Answer::NotFound
+                }
+            });
         assert_eq!((asked, decided.by), (failing + 1, None));
-        let Verdict::Denied(denial) = decided.verdict else { panic!("{decided:?}") };
+        let Verdict::Denied(denial) = decided.verdict else {
+            panic!("{decided:?}")
+        };
         assert_eq!(denial.refusal, Refusal::LookupFailed(error));
         assert_eq!((denial.kind, denial.name.as_str()), ("Pod", "code-1"));
     }
@@ -367,8 +457,8 @@ mod tests {
         let pod = Pod::read(POD).unwrap();
         let answer = |_: &Question| Answer::Runtimes(vec!["one".to_owned()]);
         let whole = |mut budget: Budget| {
-            let decided =
-                decide(candidate(&pod), &config, &settings, &mut budget).finish(&mut budget, answer);
+            let decided = decide(candidate(&pod), &config, &settings, &mut budget)
+                .finish(&mut budget, answer);
             (decided.verdict.as_str(), budget.spent())
         };
         let (verdict, Work { steps, bytes }) = whole(Budget::unlimited());

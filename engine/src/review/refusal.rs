@@ -83,14 +83,24 @@ impl Refusal {
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         let summary = match self {
             Refusal::Invalid(_) => None,
-            Refusal::Forbidden(forbidden) => {
-                Some(forbidden.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-            }
+            Refusal::Forbidden(forbidden) => Some(
+                forbidden
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            ),
             Refusal::LookupFailed(error) => Some(error.to_string()),
             Refusal::Exhausted(exhausted) => Some(format!("injecting into this pod {exhausted}")),
         };
-        let causes = self.causes().iter().map(|cause| shown(&cause.to_string(), LINE));
-        summary.into_iter().map(|summary| shown(&summary, LINE)).chain(causes)
+        let causes = self
+            .causes()
+            .iter()
+            .map(|cause| shown(&cause.to_string(), LINE));
+        summary
+            .into_iter()
+            .map(|summary| shown(&summary, LINE))
+            .chain(causes)
     }
 
     /// The whole text.
@@ -109,20 +119,26 @@ impl From<SelectionError> for Refusal {
         let field = match error {
             SelectionError::Shape(error) => return Refusal::Invalid(vec![error.into()]),
             SelectionError::Lookup(error) => return Refusal::LookupFailed(error),
-            SelectionError::Annotation(_) | SelectionError::Unknown { by: DecidedBy::Annotation, .. } => {
-                annotation()
-            }
+            SelectionError::Annotation(_)
+            | SelectionError::Unknown {
+                by: DecidedBy::Annotation,
+                ..
+            } => annotation(),
             SelectionError::Unknown { .. } => "metadata".to_owned(),
         };
-        Refusal::Invalid(vec![Cause { field, runtime: None, message: error.to_string() }])
+        Refusal::Invalid(vec![Cause {
+            field,
+            runtime: None,
+            message: error.to_string(),
+        }])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
 
+    use super::*;
     use crate::budget::Budget;
     use crate::pod::ShapeError;
     use crate::runtimes::NamesError;
@@ -147,12 +163,20 @@ mod tests {
         #[case] refusal: Refusal,
         #[case] expected: (u16, &str, Option<u32>, bool),
     ) {
-        let status = (refusal.code(), refusal.reason(), refusal.retry_after_seconds(), refusal.is_failure());
+        let status = (
+            refusal.code(),
+            refusal.reason(),
+            refusal.retry_after_seconds(),
+            refusal.is_failure(),
+        );
         assert_eq!(status, expected);
     }
 
     #[rstest]
-    #[case::shape(SelectionError::Shape(ShapeError::new("spec", "is odd")), "spec: is odd")]
+    #[case::shape(
+        SelectionError::Shape(ShapeError::new("spec", "is odd")),
+        "spec: is odd"
+    )]
     #[case::names(
         SelectionError::Annotation(NamesError::All),
         "metadata.annotations[sandbox-injector.io/runtimes]: \"all\" is not a runtime; list the runtimes by name"
@@ -183,6 +207,10 @@ mod tests {
         };
         let refusal = Refusal::Invalid(vec![cause("spec.a"), cause("spec.b")]);
         assert_eq!(refusal.lines().count(), 2);
-        assert!(refusal.message().starts_with("2 reasons:\n* spec.a: "), "{}", refusal.message());
+        assert!(
+            refusal.message().starts_with("2 reasons:\n* spec.a: "),
+            "{}",
+            refusal.message()
+        );
     }
 }

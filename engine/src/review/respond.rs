@@ -12,14 +12,16 @@ use crate::json_text::{write_escaped, write_text};
 use crate::patch::{self, Operation};
 use crate::text::{LINE, NAME, printable, shown};
 
-/// The API server drops a warning with a control character and cuts long ones; this many characters are kept.
+/// The API server drops a warning with a control character and cuts long ones; this many characters
+/// are kept.
 const WARNING_CHARS: usize = 120;
 /// As many warnings as stay below the API server's total of 4096 characters.
 const WARNINGS: usize = 30;
 /// Bytes around a patch: the uid, and audit annotations for some runtimes.
 const ENVELOPE: usize = 512;
 
-/// Writes the response to the review `uid`. With `report_only` nothing is patched or denied, only said.
+/// Writes the response to the review `uid`. With `report_only` nothing is patched or denied, only
+/// said.
 pub fn write(uid: &str, decided: &Decided<'_>, report_only: bool) -> Vec<u8> {
     let (denial, plan) = match &decided.verdict {
         Verdict::Ignored(_) => (None, None),
@@ -46,7 +48,12 @@ pub fn write(uid: &str, decided: &Decided<'_>, report_only: bool) -> Vec<u8> {
 
 /// Writes the response to a review of an object that is allowed or denied and never patched.
 pub fn write_validation(validation: &Validation<'_>, report_only: bool) -> Vec<u8> {
-    let Validation { envelope, denial, warnings, kind: _ } = validation;
+    let Validation {
+        envelope,
+        denial,
+        warnings,
+        kind: _,
+    } = validation;
     let denial = denial.as_ref();
     let mut out = Vec::with_capacity(ENVELOPE);
     write_head(envelope.uid, denial.filter(|_| !report_only), &mut out);
@@ -71,13 +78,21 @@ fn write_head(uid: &str, denial: Option<&Denial<'_>>, out: &mut Vec<u8>) {
 
 /// The status of a denial: reason, code and causes as the API server's own validation writes them.
 fn status(denial: &Denial<'_>) -> serde_json::Value {
-    let Denial { kind, name, refusal, decisions: _ } = denial;
+    let Denial {
+        kind,
+        name,
+        refusal,
+        decisions: _,
+    } = denial;
     let causes: Vec<_> = refusal
         .causes()
         .iter()
         .map(|cause| {
-            let runtime =
-                cause.runtime.as_ref().map(|runtime| format!("runtime {runtime}: ")).unwrap_or_default();
+            let runtime = cause
+                .runtime
+                .as_ref()
+                .map(|runtime| format!("runtime {runtime}: "))
+                .unwrap_or_default();
             json!({
                 "reason": "FieldValueInvalid",
                 "field": shown(&cause.field, LINE),
@@ -120,11 +135,17 @@ fn write_warnings(warnings: &[String], unenforced: Option<&Denial<'_>>, out: &mu
         if index > 0 {
             out.push(b',');
         }
-        write_text(&cut(&format!("sandbox-injector: {}", printable(warning))), out);
+        write_text(
+            &cut(&format!("sandbox-injector: {}", printable(warning))),
+            out,
+        );
     }
     if left_out > 0 {
         out.push(b',');
-        write_text(&format!("sandbox-injector: and {left_out} more warnings"), out);
+        write_text(
+            &format!("sandbox-injector: and {left_out} more warnings"),
+            out,
+        );
     }
     out.push(b']');
 }
@@ -135,7 +156,9 @@ fn write_audit_annotations(decided: &Decided<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","auditAnnotations":{"decided-by":"#);
     write_text(by.as_str(), out);
     out.extend_from_slice(br#","runtimes":"#);
-    write_names(&decided.runtimes, out, |runtime, out| write_escaped(&runtime.name, out));
+    write_names(&decided.runtimes, out, |runtime, out| {
+        write_escaped(&runtime.name, out);
+    });
     if let Verdict::Injected(plan) = &decided.verdict {
         out.extend_from_slice(br#","revisions":"#);
         write_names(&decided.runtimes, out, |runtime, out| {
@@ -169,5 +192,8 @@ fn cut(warning: &str) -> String {
         return warning.to_owned();
     }
     // Only ASCII gets here, so bytes are characters.
-    format!("{}...", warning.get(..WARNING_CHARS - 3).unwrap_or_default())
+    format!(
+        "{}...",
+        warning.get(..WARNING_CHARS - 3).unwrap_or_default()
+    )
 }

@@ -1,8 +1,8 @@
-//! What `POST /validate` checks before the API server stores it: the configuration's ConfigMap, and the storage
-//! annotations of OpenKruise Sandboxes and SandboxClaims.
+//! What `POST /validate` checks before the API server stores it: the configuration's ConfigMap, and
+//! the storage annotations of OpenKruise Sandboxes and SandboxClaims.
 //!
-//! It must never stand in the way of what it has no business with: another object, an update that leaves the checked part
-//! as it was, an object that is being deleted.
+//! It must never stand in the way of what it has no business with: another object, an update that
+//! leaves the checked part as it was, an object that is being deleted.
 
 mod config_map;
 mod storage;
@@ -40,7 +40,8 @@ pub struct Validation<'r> {
     pub kind: Option<ValidatedKind>,
     /// Why the object is refused, if it is.
     pub denial: Option<Denial<'static>>,
-    /// What its author should know; holds field names and values of the configuration, never of a pod.
+    /// What its author should know; holds field names and values of the configuration, never of a
+    /// pod.
     pub warnings: Vec<String>,
 }
 
@@ -64,7 +65,11 @@ struct Remarks {
 
 impl Remarks {
     fn refuse(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.causes.push(Cause { field: field.into(), runtime: None, message: message.into() });
+        self.causes.push(Cause {
+            field: field.into(),
+            runtime: None,
+            message: message.into(),
+        });
     }
 
     fn warn(&mut self, message: impl Into<String>) {
@@ -90,16 +95,22 @@ impl ValidatedKind {
         }
     }
 
-    /// What the request is about, if it is any of them. Subresources, such as the status, are not validated.
+    /// What the request is about, if it is any of them. Subresources, such as the status, are not
+    /// validated.
     fn of(request: &Request<'_>, rules: &ValidationRules) -> Option<Self> {
-        if request.sub_resource.as_deref().is_some_and(|sub_resource| !sub_resource.is_empty()) {
+        if request
+            .sub_resource
+            .as_deref()
+            .is_some_and(|sub_resource| !sub_resource.is_empty())
+        {
             return None;
         }
         let group = request.resource.group.as_deref().unwrap_or_default();
         match (group, request.resource.resource.as_deref()?) {
             ("", "configmaps") => {
                 let ConfigMapName { namespace, name } = &rules.config_map;
-                let same = request.namespace() == namespace && request.name.as_deref() == Some(name);
+                let same =
+                    request.namespace() == namespace && request.name.as_deref() == Some(name);
                 same.then_some(ValidatedKind::ConfigMap)
             }
             (kruise::GROUP, plural) => match KruiseKind::of_plural(plural)? {
@@ -125,14 +136,26 @@ impl RawReview<'_> {
     ) -> Result<Validation<'_>, MalformedReview> {
         let envelope = self.request.envelope();
         let Some(kind) = ValidatedKind::of(&self.request, rules) else {
-            return Ok(Validation { envelope, kind: None, denial: None, warnings: Vec::new() });
+            return Ok(Validation {
+                envelope,
+                kind: None,
+                denial: None,
+                warnings: Vec::new(),
+            });
         };
-        let Remarks { mut causes, warnings } = remarks(kind, self, rules, region)?;
+        let Remarks {
+            mut causes,
+            warnings,
+        } = remarks(kind, self, rules, region)?;
         let left_out = causes.len().saturating_sub(MAX_REASONS);
         if left_out > 0 {
             causes.truncate(MAX_REASONS);
             let message = format!("and {left_out} more; fix these first");
-            causes.push(Cause { field: "data".to_owned(), runtime: None, message });
+            causes.push(Cause {
+                field: "data".to_owned(),
+                runtime: None,
+                message,
+            });
         }
         let denial = (!causes.is_empty()).then(|| Denial {
             kind: kind.as_str(),
@@ -140,7 +163,12 @@ impl RawReview<'_> {
             refusal: Refusal::Invalid(causes),
             decisions: Vec::new(),
         });
-        Ok(Validation { envelope, kind: Some(kind), denial, warnings })
+        Ok(Validation {
+            envelope,
+            kind: Some(kind),
+            denial,
+            warnings,
+        })
     }
 }
 
@@ -175,16 +203,23 @@ fn remarks(
     match kind {
         ValidatedKind::ConfigMap => config_map::check(&object, &old, region, &mut remarks),
         ValidatedKind::Sandbox => storage::check(&["metadata"], &object, &old, &mut remarks),
-        ValidatedKind::SandboxClaim => storage::check(&["metadata", "spec"], &object, &old, &mut remarks),
+        ValidatedKind::SandboxClaim => {
+            storage::check(&["metadata", "spec"], &object, &old, &mut remarks);
+        }
     }
     Ok(remarks)
 }
 
 fn object(raw: Option<&RawValue>, field: &'static str) -> Result<Option<Value>, MalformedReview> {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(None) };
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return Ok(None);
+    };
     match serde_json::from_str(raw.get()) {
         Ok(value @ Value::Object(_)) => Ok(Some(value)),
         Ok(_) => Err(MalformedReview::NotAnObject { field }),
-        Err(error) => Err(MalformedReview::Object { field, fault: JsonFault::of(&error) }),
+        Err(error) => Err(MalformedReview::Object {
+            field,
+            fault: JsonFault::of(&error),
+        }),
     }
 }

@@ -49,7 +49,10 @@ impl FromStr for PodLabel {
         if key.chars().any(char::is_whitespace) {
             return Err(InvalidPodLabel::WhiteSpace);
         }
-        Ok(Self { key: key.to_owned(), value })
+        Ok(Self {
+            key: key.to_owned(),
+            value,
+        })
     }
 }
 
@@ -64,7 +67,11 @@ impl fmt::Display for PodLabel {
 
 /// Whether the pod carries a label, with that value if one is given.
 pub(super) fn has_label(pod: &Pod<'_>, key: &str, value: Option<&str>) -> Result<bool, ShapeError> {
-    let present = pod.metadata.labels.as_ref().is_some_and(|labels| labels.get(key).is_some());
+    let present = pod
+        .metadata
+        .labels
+        .as_ref()
+        .is_some_and(|labels| labels.get(key).is_some());
     match (present, value) {
         (true, Some(value)) => Ok(pod.label(key)?.is_some_and(|found| *found == *value)),
         (present, _) => Ok(present),
@@ -82,6 +89,9 @@ mod tests {
         }
         assert_eq!("=true".parse::<PodLabel>(), Err(InvalidPodLabel::NoKey));
         assert_eq!("".parse::<PodLabel>(), Err(InvalidPodLabel::NoKey));
-        assert_eq!("team/sand box=true".parse::<PodLabel>(), Err(InvalidPodLabel::WhiteSpace));
+        assert_eq!(
+            "team/sand box=true".parse::<PodLabel>(),
+            Err(InvalidPodLabel::WhiteSpace)
+        );
     }
 }

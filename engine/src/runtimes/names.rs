@@ -33,7 +33,11 @@ impl FromStr for DefaultRuntimes {
 
 /// Reads a comma-separated list: `None` when it is empty, no names when it says `none`.
 pub(super) fn names(text: &str) -> Result<Option<Vec<String>>, NamesError> {
-    let listed = || text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let listed = || {
+        text.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+    };
     if listed().nth(MAX_NAMES).is_some() {
         return Err(NamesError::TooMany);
     }
@@ -61,7 +65,13 @@ mod tests {
         assert_eq!(names("none"), list(&[]));
         assert_eq!(names("none,a"), Err(NamesError::NoneWithOthers));
         assert_eq!(names("a,all"), Err(NamesError::All));
-        assert_eq!(names(&vec!["a"; MAX_NAMES].join(",")).map(|names| names.unwrap().len()), Ok(MAX_NAMES));
-        assert_eq!(names(&vec!["a"; MAX_NAMES + 1].join(",")), Err(NamesError::TooMany));
+        assert_eq!(
+            names(&vec!["a"; MAX_NAMES].join(",")).map(|names| names.unwrap().len()),
+            Ok(MAX_NAMES)
+        );
+        assert_eq!(
+            names(&vec!["a"; MAX_NAMES + 1].join(",")),
+            Err(NamesError::TooMany)
+        );
     }
 }

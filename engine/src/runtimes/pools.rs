@@ -19,21 +19,36 @@ pub(super) fn find<'r>(
     Ok(None)
 }
 
-fn matches(rule: &PoolRule, pod: &Pod<'_>, system: System, namespace: &str) -> Result<bool, ShapeError> {
-    let PoolRule { system: of, pool, template, namespace: within, runtimes: _ } = rule;
+fn matches(
+    rule: &PoolRule,
+    pod: &Pod<'_>,
+    system: System,
+    namespace: &str,
+) -> Result<bool, ShapeError> {
+    let PoolRule {
+        system: of,
+        pool,
+        template,
+        namespace: within,
+        runtimes: _,
+    } = rule;
     let of = match of {
         PoolSystem::AgentSandbox => System::AgentSandbox,
         PoolSystem::OpenSandbox => System::OpenSandbox,
     };
     Ok(of == system
-        && within.as_ref().is_none_or(|pattern| pattern.matches(namespace))
+        && within
+            .as_ref()
+            .is_none_or(|pattern| pattern.matches(namespace))
         && carries(pod, system.pool_labels(), pool.as_ref())?
         && carries(pod, system.template_labels(), template.as_ref())?)
 }
 
 /// Whether one of the labels holds what is wanted, if anything is.
 fn carries(pod: &Pod<'_>, labels: &[&str], wanted: Option<&Wanted>) -> Result<bool, ShapeError> {
-    let Some(wanted) = wanted else { return Ok(true) };
+    let Some(wanted) = wanted else {
+        return Ok(true);
+    };
     for key in labels {
         if pod.label(key)?.is_some_and(|value| wanted.matches(&value)) {
             return Ok(true);
@@ -44,10 +59,10 @@ fn carries(pod: &Pod<'_>, labels: &[&str], wanted: Option<&Wanted>) -> Result<bo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
     use serde_json::json;
 
+    use super::*;
     use crate::config::Config;
     use crate::runtimes::{Answers, Candidate, DecidedBy, Selection, SelectionRules};
 
@@ -81,10 +96,20 @@ mod tests {
         let config = Config::load(&entries.into(), None).unwrap();
         let pod = json!({"metadata": {"labels": labels}}).to_string();
         let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
-        let candidate = Candidate { pod: &pod, namespace, creator: None, declared: None };
+        let candidate = Candidate {
+            pod: &pod,
+            namespace,
+            creator: None,
+            declared: None,
+        };
         let selection = SelectionRules::default().select(candidate, &config, &Answers::default());
-        let Selection::Decided(by, runtimes) = selection.unwrap() else { panic!("not a sandbox pod") };
-        let names: Vec<_> = runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
+        let Selection::Decided(by, runtimes) = selection.unwrap() else {
+            panic!("not a sandbox pod")
+        };
+        let names: Vec<_> = runtimes
+            .iter()
+            .map(|runtime| runtime.name.as_str())
+            .collect();
         assert_eq!((by, names.join(",").as_str()), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! What a decision has to ask of a cluster, and what comes of it.
 //!
-//! Another kind of question is another variant of [`Question`], and another kind of answer one of [`Answer`].
+//! Another kind of question is another variant of [`Question`], and another kind of answer one of
+//! [`Answer`].
 
 /// Something to ask of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub enum Question {
         namespace: String,
         /// From the ownerReference.
         name: String,
-        /// From the ownerReference; another uid is another object. Empty where the pod was worked out offline: then no
-        /// object of a cluster is meant.
+        /// From the ownerReference; another uid is another object. Empty where the pod was worked
+        /// out offline: then no object of a cluster is meant.
         uid: String,
     },
     /// The runtimes of the SandboxSet that a pool label names.
@@ -67,6 +68,9 @@ impl Answers {
     }
 
     pub(super) fn get(&self, question: &Question) -> Option<&Answer> {
-        self.0.iter().find(|(asked, _)| asked == question).map(|(_, answer)| answer)
+        self.0
+            .iter()
+            .find(|(asked, _)| asked == question)
+            .map(|(_, answer)| answer)
     }
 }

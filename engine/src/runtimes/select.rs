@@ -14,7 +14,7 @@ use crate::systems::{SANDBOX_LABELS, SandboxLabel, System};
 use crate::text::{NAME, clipped};
 
 /// The operator's part of the rules.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SelectionRules {
     /// Runtimes that replace every other rule: the dry run's `--runtimes`.
     pub forced: Option<DefaultRuntimes>,
@@ -48,7 +48,11 @@ pub(crate) enum SelectionError {
     Annotation(#[from] NamesError),
     /// A name that the configuration does not have.
     #[error("runtime {name:?} (requested by {by}) is not configured; configured runtimes: {}", known.join(", "))]
-    Unknown { name: String, by: DecidedBy, known: Vec<String> },
+    Unknown {
+        name: String,
+        by: DecidedBy,
+        known: Vec<String>,
+    },
     /// The cluster could not be asked.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -71,7 +75,8 @@ impl SelectionRules {
         Ok(self.has_pod_label(pod)?.then_some(System::Other))
     }
 
-    /// Whether an object that cannot be read as a pod carries one of the labels, as far as can be told.
+    /// Whether an object that cannot be read as a pod carries one of the labels, as far as can be
+    /// told.
     pub fn may_be_sandbox(&self, object: &str) -> bool {
         /// The labels alone: the rest may be of any shape and size.
         #[derive(serde::Deserialize)]
@@ -84,15 +89,27 @@ impl SelectionRules {
             #[serde(default)]
             labels: serde_json::Value,
         }
-        let Ok(Labelled { metadata: Labels { labels } }) = serde_json::from_str(object) else { return true };
-        let Some(labels) = labels.as_object() else { return !labels.is_null() };
+        let Ok(Labelled {
+            metadata: Labels { labels },
+        }) = serde_json::from_str(object)
+        else {
+            return true;
+        };
+        let Some(labels) = labels.as_object() else {
+            return !labels.is_null();
+        };
         let matches = |key: &str, wanted: Option<&str>| {
             labels.get(key).is_some_and(|found| {
                 wanted.is_none_or(|wanted| found.as_str().is_none_or(|found| found == wanted))
             })
         };
-        SANDBOX_LABELS.iter().any(|label| matches(label.key, label.value))
-            || self.pod_labels.iter().any(|label| matches(label.key(), label.value()))
+        SANDBOX_LABELS
+            .iter()
+            .any(|label| matches(label.key, label.value))
+            || self
+                .pod_labels
+                .iter()
+                .any(|label| matches(label.key(), label.value()))
     }
 
     /// Asks the rules in order, with what is known from `answers`.
@@ -102,7 +119,9 @@ impl SelectionRules {
         config: &'c Config,
         answers: &Answers,
     ) -> Result<Selection<'c>, SelectionError> {
-        let Some(system) = self.system(candidate.pod)? else { return Ok(Selection::NotASandbox) };
+        let Some(system) = self.system(candidate.pod)? else {
+            return Ok(Selection::NotASandbox);
+        };
         match self.requested(candidate, system, config, answers)? {
             Requested::Names(by, names) => Ok(Selection::Decided(by, resolve(&names, by, config)?)),
             Requested::Ask(question) => Ok(Selection::Unanswered(vec![question])),
@@ -116,7 +135,12 @@ impl SelectionRules {
         config: &'a Config,
         answers: &'a Answers,
     ) -> Result<Requested<'a>, SelectionError> {
-        let Candidate { pod, namespace, declared, creator: _ } = candidate;
+        let Candidate {
+            pod,
+            namespace,
+            declared,
+            creator: _,
+        } = candidate;
         if let Some(DefaultRuntimes(names)) = &self.forced {
             return Ok(Requested::Names(DecidedBy::Flag, names.into()));
         }
@@ -140,10 +164,16 @@ impl SelectionRules {
             }
         }
         if let Some(rule) = pools::find(config.pools(), pod, system, namespace)? {
-            return Ok(Requested::Names(DecidedBy::PoolRule, (&rule.runtimes).into()));
+            return Ok(Requested::Names(
+                DecidedBy::PoolRule,
+                (&rule.runtimes).into(),
+            ));
         }
         let applies = pool.is_some() || self.has_pod_label(pod)?;
-        Ok(Requested::Names(DecidedBy::Default, self.default_names(applies, config)))
+        Ok(Requested::Names(
+            DecidedBy::Default,
+            self.default_names(applies, config),
+        ))
     }
 
     fn has_pod_label(&self, pod: &Pod<'_>) -> Result<bool, ShapeError> {
@@ -159,17 +189,23 @@ impl SelectionRules {
         match &self.default_runtimes {
             _ if !applies => Cow::default(),
             Some(DefaultRuntimes(names)) => names.into(),
-            // With look-ups a pod whose owner says nothing gets nothing, or a forged label would pay off.
+            // With look-ups a pod whose owner says nothing gets nothing, or a forged label would
+            // pay off.
             None if self.lookups => Cow::default(),
             None => {
                 let has = |name: &&str| config.runtime(name).is_some();
-                FIRST_RUNTIMES.into_iter().filter(has).map(str::to_owned).collect()
+                FIRST_RUNTIMES
+                    .into_iter()
+                    .filter(has)
+                    .map(str::to_owned)
+                    .collect()
             }
         }
     }
 }
 
-/// Who may declare the pod's runtimes, in the order in which they are asked: the owner, then the pool.
+/// Who may declare the pod's runtimes, in the order in which they are asked: the owner, then the
+/// pool.
 fn questions(pod: &Pod<'_>, namespace: &str, pool: Option<&str>) -> Vec<(DecidedBy, Question)> {
     let owner = pod.controller().filter(|owner| {
         &*owner.kind == KruiseKind::Sandbox.as_str()
@@ -182,9 +218,15 @@ fn questions(pod: &Pod<'_>, namespace: &str, pool: Option<&str>) -> Vec<(Decided
     });
     let set = pool
         .filter(|pool| !pool.is_empty())
-        .map(|pool| Question::SandboxSet { namespace: namespace.to_owned(), name: pool.to_owned() });
+        .map(|pool| Question::SandboxSet {
+            namespace: namespace.to_owned(),
+            name: pool.to_owned(),
+        });
     let sandbox = sandbox.map(|question| (DecidedBy::Sandbox, question));
-    sandbox.into_iter().chain(set.map(|question| (DecidedBy::SandboxSet, question))).collect()
+    sandbox
+        .into_iter()
+        .chain(set.map(|question| (DecidedBy::SandboxSet, question)))
+        .collect()
 }
 
 /// The runtimes of those names in the order of injection, each once.
@@ -193,17 +235,25 @@ fn resolve<'c>(
     by: DecidedBy,
     config: &'c Config,
 ) -> Result<Vec<&'c Runtime>, SelectionError> {
-    let first = FIRST_RUNTIMES.into_iter().filter(|first| names.iter().any(|name| name == first));
+    let first = FIRST_RUNTIMES
+        .into_iter()
+        .filter(|first| names.iter().any(|name| name == first));
     let mut runtimes: Vec<&'c Runtime> = Vec::with_capacity(names.len());
     for name in first.chain(names.iter().map(String::as_str)) {
         if runtimes.iter().any(|runtime| runtime.name == name) {
             continue;
         }
-        let runtime = config.runtime(name).ok_or_else(|| SelectionError::Unknown {
-            name: clipped(name, NAME).to_owned(),
-            by,
-            known: config.runtimes().iter().map(|runtime| runtime.name.clone()).collect(),
-        })?;
+        let runtime = config
+            .runtime(name)
+            .ok_or_else(|| SelectionError::Unknown {
+                name: clipped(name, NAME).to_owned(),
+                by,
+                known: config
+                    .runtimes()
+                    .iter()
+                    .map(|runtime| runtime.name.clone())
+                    .collect(),
+            })?;
         runtimes.push(runtime);
     }
     Ok(runtimes)

@@ -1,9 +1,10 @@
 //! agent-sandbox of kubernetes-sigs: <https://github.com/kubernetes-sigs/agent-sandbox>.
 //!
-//! A Sandbox creates one pod of its own name. Its pods carry the [hashes](name_hash) of names, never the names: that of the
-//! Sandbox, and where a SandboxWarmPool made the Sandbox those of the pool and its SandboxTemplate. Old releases made warm
-//! pods without a Sandbox, with the pool's hash, the same one, in [`OLD_POOL_LABEL`]. The pod of a claim that found no
-//! warm one carries the template's label only.
+//! A Sandbox creates one pod of its own name. Its pods carry the [hashes](name_hash) of names,
+//! never the names: that of the Sandbox, and where a SandboxWarmPool made the Sandbox those of the
+//! pool and its SandboxTemplate. Old releases made warm pods without a Sandbox, with the pool's
+//! hash, the same one, in [`OLD_POOL_LABEL`]. The pod of a claim that found no warm one carries the
+//! template's label only.
 
 /// The API group of the Sandbox.
 pub const GROUP: &str = "agents.x-k8s.io";
@@ -65,20 +66,23 @@ impl AgentSandboxKind {
 /// assert_eq!(engine::systems::agent_sandbox::name_hash("sandbox-example"), "8302e04b");
 /// ```
 pub fn name_hash(name: &str) -> String {
-    let hash =
-        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     format!("{hash:08x}")
 }
 
-/// Whether a label or annotation of a pod template reaches the pod: the controller removes those under its own prefixes.
+/// Whether a label or annotation of a pod template reaches the pod: the controller removes those
+/// under its own prefixes.
 pub(crate) fn template_key_reaches_pod(key: &str) -> bool {
     !matches!(key.split_once('/'), Some((GROUP | EXTENSIONS_GROUP, _)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case("sandbox-example", "8302e04b")]

@@ -1,7 +1,8 @@
 //! OpenKruise agents, ACS: <https://github.com/openkruise/agents>.
 //!
-//! A SandboxSet creates Sandboxes, and a Sandbox creates one pod of its own name, of which it is the controlling owner. The
-//! Sandbox's `spec.runtimes` says what the pod gets. Kinds, labels and accounts are those of the controllers in `pkg/controller`.
+//! A SandboxSet creates Sandboxes, and a Sandbox creates one pod of its own name, of which it is
+//! the controlling owner. The Sandbox's `spec.runtimes` says what the pod gets. Kinds, labels and
+//! accounts are those of the controllers in `pkg/controller`.
 
 /// The API group of its kinds.
 pub const GROUP: &str = "agents.kruise.io";
@@ -49,7 +50,12 @@ pub enum KruiseKind {
 }
 
 impl KruiseKind {
-    const ALL: [Self; 4] = [Self::Sandbox, Self::SandboxSet, Self::SandboxTemplate, Self::SandboxClaim];
+    const ALL: [Self; 4] = [
+        Self::Sandbox,
+        Self::SandboxSet,
+        Self::SandboxTemplate,
+        Self::SandboxClaim,
+    ];
 
     /// The kind of that name.
     pub fn named(kind: &str) -> Option<Self> {
@@ -82,10 +88,14 @@ impl KruiseKind {
     }
 }
 
-/// Whether a label or annotation of a SandboxSet's inline template reaches the pod: the controller removes those under its
-/// own prefix, but for the ones about cleaning up (`clearAndInitInnerKeys`).
+/// Whether a label or annotation of a SandboxSet's inline template reaches the pod: the controller
+/// removes those under its own prefix, but for the ones about cleaning up
+/// (`clearAndInitInnerKeys`).
 pub(crate) fn template_key_reaches_pod(key: &str) -> bool {
-    match key.strip_prefix(GROUP).and_then(|key| key.strip_prefix('/')) {
+    match key
+        .strip_prefix(GROUP)
+        .and_then(|key| key.strip_prefix('/'))
+    {
         Some(name) => name.starts_with("cleanup-"),
         None => true,
     }

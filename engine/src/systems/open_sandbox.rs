@@ -1,8 +1,8 @@
 //! OpenSandbox: <https://github.com/opensandbox-group/OpenSandbox>.
 //!
-//! A Pool's pods have `generateName` only and carry the Pool's name. Those of a BatchSandbox with its own template are named
-//! `<name>-<index>` and carry two labels that say so, but no pool's. Its server copies the metadata of requests into labels
-//! of pods, never into annotations.
+//! A Pool's pods have `generateName` only and carry the Pool's name. Those of a BatchSandbox with
+//! its own template are named `<name>-<index>` and carry two labels that say so, but no pool's. Its
+//! server copies the metadata of requests into labels of pods, never into annotations.
 
 /// The API group of its kinds.
 pub const GROUP: &str = "sandbox.opensandbox.io";

@@ -1,4 +1,5 @@
-//! Kubernetes' own workloads: Deployment, StatefulSet, DaemonSet, ReplicaSet (`apps`), Job and CronJob (`batch`).
+//! Kubernetes' own workloads: Deployment, StatefulSet, DaemonSet, ReplicaSet (`apps`), Job and
+//! CronJob (`batch`).
 //!
 //! | kind | the pod, beside its template |
 //! |---|---|
@@ -17,8 +18,14 @@ use super::{Context, InputObject};
 
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
-    match (super::shape::group(&context.origin.api_version), context.origin.kind.as_str()) {
+pub(super) fn read(
+    document: &Node<'_>,
+    context: Context<'_>,
+) -> Result<InputObject, ManifestError> {
+    match (
+        super::shape::group(&context.origin.api_version),
+        context.origin.kind.as_str(),
+    ) {
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => replicated(document, context),
         ("apps", "StatefulSet") => stateful_set(document, context),
         ("batch", "Job") => job(document, context),
@@ -47,11 +54,14 @@ fn replicated(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, 
     Ok(found(draft, context))
 }
 
-/// The API server counts a DaemonSet's templates in an annotation, and the controller labels the pods with it.
+/// The API server counts a DaemonSet's templates in an annotation, and the controller labels the
+/// pods with it.
 fn template_generation(document: &Node<'_>) -> Result<String, ManifestError> {
     let metadata = document.need("metadata", "an object needs metadata.name")?;
     let annotations = metadata.texts_field("annotations")?.unwrap_or_default();
-    let counted = annotations.get("deprecated.daemonset.template.generation").and_then(Value::as_str);
+    let counted = annotations
+        .get("deprecated.daemonset.template.generation")
+        .and_then(Value::as_str);
     Ok(counted.unwrap_or("1").to_owned())
 }
 
@@ -59,14 +69,21 @@ fn stateful_set(document: &Node<'_>, context: Context<'_>) -> Result<InputObject
     let name = Name::of(document)?;
     let spec = spec(document)?;
     let start = match spec.field("ordinals")? {
-        Some(ordinals) => ordinals.field("start")?.and_then(|start| start.value().as_u64()).unwrap_or(0),
+        Some(ordinals) => ordinals
+            .field("start")?
+            .and_then(|start| start.value().as_u64())
+            .unwrap_or(0),
         None => 0,
     };
     let pod = format!("{}-{start}", name.text);
-    let mut draft = template(&spec)?.named(&name.child()).owned(document, &name, &context)?;
+    let mut draft = template(&spec)?
+        .named(&name.child())
+        .owned(document, &name, &context)?;
     draft.label("statefulset.kubernetes.io/pod-name", &pod);
     draft.label("apps.kubernetes.io/pod-index", &start.to_string());
-    draft.spec.insert("hostname".to_owned(), pod.as_str().into());
+    draft
+        .spec
+        .insert("hostname".to_owned(), pod.as_str().into());
     if let Some(service) = spec.text_field("serviceName")? {
         draft.spec.insert("subdomain".to_owned(), service.into());
     }
@@ -80,13 +97,15 @@ fn job(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, Manifes
     let spec = spec(document)?;
     let mut draft = template(&spec)?.owned(document, &name, &context)?;
     // The API server writes them into the template of a Job whose selector it makes.
-    let own_selector =
-        spec.field("manualSelector")?.is_some_and(|manual| manual.value() == &Value::Bool(true));
+    let own_selector = spec
+        .field("manualSelector")?
+        .is_some_and(|manual| manual.value() == &Value::Bool(true));
     if !own_selector {
         let uid = uid(document)?;
         for prefix in ["batch.kubernetes.io/", ""] {
             draft.label(&format!("{prefix}job-name"), &name.text);
-            uid.into_iter().for_each(|uid| draft.label(&format!("{prefix}controller-uid"), uid));
+            uid.into_iter()
+                .for_each(|uid| draft.label(&format!("{prefix}controller-uid"), uid));
         }
     }
     let mut prefix = format!("{}-", name.text);
@@ -94,7 +113,9 @@ fn job(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, Manifes
         const INDEX: &str = "batch.kubernetes.io/job-completion-index";
         draft.label(INDEX, "0");
         draft.annotate(INDEX, "0");
-        draft.spec.insert("hostname".to_owned(), format!("{prefix}0").into());
+        draft
+            .spec
+            .insert("hostname".to_owned(), format!("{prefix}0").into());
         prefix += "0-";
     }
     draft.finalizers.push(TRACKING.into());

@@ -1,7 +1,8 @@
 //! A recorded AdmissionReview, as the API server sends it to a webhook.
 //!
-//! It is read by the webhook's own decoder, so that both take the same reviews and decide on the same pods. The webhook
-//! allows everything but the creation of a pod unchanged, so here that is skipped.
+//! It is read by the webhook's own decoder, so that both take the same reviews and decide on the
+//! same pods. The webhook allows everything but the creation of a pod unchanged, so here that is
+//! skipped.
 
 use serde_json::Value;
 
@@ -14,7 +15,10 @@ use crate::review::decode::{MalformedReview, Request, Reviewed, decode};
 pub(super) const GROUP: &str = "admission.k8s.io";
 pub(super) const KIND: &str = "AdmissionReview";
 
-pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObject, ManifestError> {
+pub(super) fn read(
+    document: &Node<'_>,
+    context: Context<'_>,
+) -> Result<InputObject, ManifestError> {
     let text = document.value().to_string();
     let review = decode(text.as_bytes()).map_err(|error| malformed(document, error))?;
     let (request, object) = (&review.request, &document.value()["request"]["object"]);
@@ -26,10 +30,20 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObj
         "" => pod_name(object),
         name => name.to_owned(),
     };
-    let origin = Origin { name, ..context.origin };
+    let origin = Origin {
+        name,
+        ..context.origin
+    };
     if matches!(review.reviewed, Reviewed::Other) {
-        let note = format!("{origin} {}; only CREATE of pods is decided on", subject(request));
-        return Ok(InputObject::Skipped(SkippedObject { origin, note, review: Some(recorded) }));
+        let note = format!(
+            "{origin} {}; only CREATE of pods is decided on",
+            subject(request)
+        );
+        return Ok(InputObject::Skipped(SkippedObject {
+            origin,
+            note,
+            review: Some(recorded),
+        }));
     }
     let namespace = match request.namespace() {
         "" => context.namespace,
@@ -45,23 +59,31 @@ pub(super) fn read(document: &Node<'_>, context: Context<'_>) -> Result<InputObj
     })))
 }
 
-/// Says of a manifest what the decoder says of a body: a place in the document in place of a line of its JSON.
+/// Says of a manifest what the decoder says of a body: a place in the document in place of a line
+/// of its JSON.
 fn malformed(document: &Node<'_>, error: MalformedReview) -> ManifestError {
     let request = || document.follow(&[Step::Field("request".into())]);
     const NEEDED: &str = "an AdmissionReview's request has it";
     match error {
-        MalformedReview::Undecodable { path, fault: JsonFault::Missing(field), .. } => {
-            document.follow(path.steps()).missing(&field, NEEDED)
+        MalformedReview::Undecodable {
+            path,
+            fault: JsonFault::Missing(field),
+            ..
+        } => document.follow(path.steps()).missing(&field, NEEDED),
+        MalformedReview::Undecodable { path, fault, .. } => {
+            document.follow(path.steps()).undecodable(fault)
         }
-        MalformedReview::Undecodable { path, fault, .. } => document.follow(path.steps()).undecodable(fault),
         MalformedReview::OtherKind => match document.field("apiVersion") {
             Ok(Some(version)) => version.refused("admission.k8s.io/v1"),
-            Ok(None) => document.missing("apiVersion", "an AdmissionReview has admission.k8s.io/v1"),
+            Ok(None) => {
+                document.missing("apiVersion", "an AdmissionReview has admission.k8s.io/v1")
+            }
             Err(error) => error,
         },
-        MalformedReview::NoRequest => {
-            document.missing("request", "this AdmissionReview has no request; it may be a response")
-        }
+        MalformedReview::NoRequest => document.missing(
+            "request",
+            "this AdmissionReview has no request; it may be a response",
+        ),
         MalformedReview::NoUid => request().missing("uid", NEEDED),
         MalformedReview::NoPod => request().missing("object", "set the pod to create"),
         error => document.undecodable(JsonFault::Other(error.to_string())),
@@ -90,7 +112,11 @@ fn subject(request: &Request<'_>) -> String {
 
 /// `request.name` is missing for a pod with generateName.
 fn pod_name(pod: &Value) -> String {
-    let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |pointer| {
+        pod.pointer(pointer)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     match (text("/metadata/name"), text("/metadata/generateName")) {
         (Some(name), _) => name.to_owned(),
         (None, Some(prefix)) => format!("{prefix}*"),

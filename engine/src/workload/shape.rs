@@ -6,10 +6,11 @@ use crate::json_path::{JsonPath, Step};
 use crate::pod::JsonFault;
 
 /// A manifest whose shape does not give a pod.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{path}: {problem}", document.as_ref().map_or(String::new(), |document| format!("{document}: ")))]
 pub struct ManifestError {
-    /// The object at fault, where it is not the one that was read but one that it refers to: a SandboxTemplate.
+    /// The object at fault, where it is not the one that was read but one that it refers to: a
+    /// SandboxTemplate.
     pub document: Option<String>,
     /// Where in the document.
     pub path: JsonPath,
@@ -18,7 +19,7 @@ pub struct ManifestError {
 }
 
 /// What can be wrong with a field.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
     /// The field is not there, or null.
@@ -75,7 +76,7 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 /// A value and where it is.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Node<'a> {
     value: &'a Value,
     document: Option<String>,
@@ -84,12 +85,20 @@ pub(super) struct Node<'a> {
 
 impl<'a> Node<'a> {
     pub(super) fn root(value: &'a Value) -> Self {
-        Self { value, document: None, path: JsonPath::root() }
+        Self {
+            value,
+            document: None,
+            path: JsonPath::root(),
+        }
     }
 
     /// The root of another document that the one at hand refers to.
     pub(super) fn root_of(value: &'a Value, document: String) -> Self {
-        Self { value, document: Some(document), path: JsonPath::root() }
+        Self {
+            value,
+            document: Some(document),
+            path: JsonPath::root(),
+        }
     }
 
     pub(super) fn value(&self) -> &'a Value {
@@ -101,7 +110,11 @@ impl<'a> Node<'a> {
     }
 
     fn at(&self, value: &'a Value, path: JsonPath) -> Self {
-        Self { value, document: self.document.clone(), path }
+        Self {
+            value,
+            document: self.document.clone(),
+            path,
+        }
     }
 
     /// The value that `steps` lead to from here, or the last one on the way that is there.
@@ -119,10 +132,15 @@ impl<'a> Node<'a> {
     }
 
     fn error(&self, path: JsonPath, problem: ManifestProblem) -> ManifestError {
-        ManifestError { document: self.document.clone(), path, problem }
+        ManifestError {
+            document: self.document.clone(),
+            path,
+            problem,
+        }
     }
 
-    /// This value has another type than it must have, in the words of `fault` where that is not the matter.
+    /// This value has another type than it must have, in the words of `fault` where that is not the
+    /// matter.
     pub(super) fn undecodable(&self, fault: JsonFault) -> ManifestError {
         match fault {
             JsonFault::Mistyped { expected, .. } => self.mistyped(&expected),
@@ -131,9 +149,13 @@ impl<'a> Node<'a> {
     }
 
     fn mistyped(&self, expected: &str) -> ManifestError {
-        let quote = expected == "a string" && matches!(self.value, Value::Bool(_) | Value::Number(_));
-        let problem =
-            ManifestProblem::Type { expected: expected.to_owned(), found: type_name(self.value), quote };
+        let quote =
+            expected == "a string" && matches!(self.value, Value::Bool(_) | Value::Number(_));
+        let problem = ManifestProblem::Type {
+            expected: expected.to_owned(),
+            found: type_name(self.value),
+            quote,
+        };
         self.error(self.path.clone(), problem)
     }
 
@@ -142,17 +164,28 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn refused(&self, expected: &'static str) -> ManifestError {
-        let found = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        self.error(self.path.clone(), ManifestProblem::Value { expected, found })
+        let found = self
+            .value
+            .as_str()
+            .map_or_else(|| self.value.to_string(), str::to_owned);
+        self.error(
+            self.path.clone(),
+            ManifestProblem::Value { expected, found },
+        )
     }
 
     pub(super) fn no_template(&self, namespace: &str, name: &str) -> ManifestError {
-        let problem = ManifestProblem::NoTemplate { namespace: namespace.to_owned(), name: name.to_owned() };
+        let problem = ManifestProblem::NoTemplate {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
         self.error(self.path.clone(), problem)
     }
 
     pub(super) fn object(&self) -> Result<&'a Map<String, Value>, ManifestError> {
-        self.value.as_object().ok_or_else(|| self.mistyped("an object"))
+        self.value
+            .as_object()
+            .ok_or_else(|| self.mistyped("an object"))
     }
 
     pub(super) fn text(&self) -> Result<&'a str, ManifestError> {
@@ -160,7 +193,10 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Node<'a>>, ManifestError> {
-        let items = self.value.as_array().ok_or_else(|| self.mistyped("a list"))?;
+        let items = self
+            .value
+            .as_array()
+            .ok_or_else(|| self.mistyped("a list"))?;
         let item = |(index, value)| self.at(value, self.path.index(index));
         Ok(items.iter().enumerate().map(item).collect())
     }
@@ -188,12 +224,18 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn list_field(&self, key: &str) -> Result<Vec<Node<'a>>, ManifestError> {
-        self.field(key)?.map_or_else(|| Ok(Vec::new()), |node| node.list())
+        self.field(key)?
+            .map_or_else(|| Ok(Vec::new()), |node| node.list())
     }
 
     /// A field that is an object of strings, such as labels; `None` if it is absent.
-    pub(super) fn texts_field(&self, key: &str) -> Result<Option<Map<String, Value>>, ManifestError> {
-        let Some(node) = self.field(key)? else { return Ok(None) };
+    pub(super) fn texts_field(
+        &self,
+        key: &str,
+    ) -> Result<Option<Map<String, Value>>, ManifestError> {
+        let Some(node) = self.field(key)? else {
+            return Ok(None);
+        };
         let texts = node.object()?;
         for (key, value) in texts {
             node.at(value, node.path.field(key)).text()?;

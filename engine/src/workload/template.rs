@@ -6,7 +6,7 @@ use super::shape::{self, ManifestError, Node};
 use super::{Context, SUFFIX};
 
 /// The name of an object, or what is known of it.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Name {
     /// The name, with [`SUFFIX`] at the end if the API server makes one up.
     pub(super) text: String,
@@ -19,7 +19,10 @@ impl Name {
     pub(super) fn of(document: &Node<'_>) -> Result<Self, ManifestError> {
         let metadata = document.need("metadata", "an object needs metadata.name")?;
         if let Some(name) = metadata.text_field("name")? {
-            return Ok(Self { text: name.to_owned(), prefix: None });
+            return Ok(Self {
+                text: name.to_owned(),
+                prefix: None,
+            });
         }
         match metadata.text_field("generateName")? {
             Some(prefix) => Ok(Self::generated(prefix.to_owned())),
@@ -29,7 +32,10 @@ impl Name {
 
     /// A name that begins with a prefix.
     pub(super) fn generated(prefix: String) -> Self {
-        Self { text: format!("{prefix}{SUFFIX}"), prefix: Some(prefix) }
+        Self {
+            text: format!("{prefix}{SUFFIX}"),
+            prefix: Some(prefix),
+        }
     }
 
     /// The name of what an object of this name creates with `generateName`.
@@ -38,7 +44,8 @@ impl Name {
     }
 }
 
-/// A pod in the making. Fields are what controllers set; the template's other metadata does not reach a pod.
+/// A pod in the making. Fields are what controllers set; the template's other metadata does not
+/// reach a pod.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) generate_name: Option<String>,
@@ -53,8 +60,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Takes over a PodTemplateSpec: labels, annotations, finalizers and spec, as `GetPodFromTemplate` of Kubernetes'
-    /// [controller utilities](https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_utils.go) does.
+    /// Takes over a PodTemplateSpec: labels, annotations, finalizers and spec, as
+    /// `GetPodFromTemplate` of Kubernetes' [controller utilities](https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_utils.go) does.
     pub(super) fn from_template(template: &Node<'_>) -> Result<Self, ManifestError> {
         let mut draft = Self::default();
         if let Some(metadata) = template.field("metadata")? {
@@ -67,7 +74,10 @@ impl Draft {
             }
         }
         let spec = template.need("spec", "a pod template needs the pod's spec")?;
-        for container in spec.need("containers", "a pod has at least one container")?.list()? {
+        for container in spec
+            .need("containers", "a pod has at least one container")?
+            .list()?
+        {
             container.object()?;
         }
         spec.list_field("initContainers")?;
@@ -85,8 +95,8 @@ impl Draft {
         self
     }
 
-    /// Makes the document's object the controller, as `metav1.NewControllerRef` does. An object whose name is not known
-    /// cannot be referred to.
+    /// Makes the document's object the controller, as `metav1.NewControllerRef` does. An object
+    /// whose name is not known cannot be referred to.
     pub(super) fn owned(
         mut self,
         document: &Node<'_>,
@@ -97,7 +107,10 @@ impl Draft {
             return Ok(self);
         }
         let mut owner = Map::new();
-        owner.insert("apiVersion".to_owned(), context.origin.api_version.as_str().into());
+        owner.insert(
+            "apiVersion".to_owned(),
+            context.origin.api_version.as_str().into(),
+        );
         owner.insert("kind".to_owned(), context.origin.kind.as_str().into());
         owner.insert("name".to_owned(), name.text.as_str().into());
         if let Some(uid) = uid(document)? {
@@ -119,17 +132,36 @@ impl Draft {
 
     /// The Pod.
     pub(super) fn into_pod(self, namespace: &str) -> Value {
-        let Self { generate_name, name, labels, annotations, owner, finalizers, spec, .. } = self;
+        let Self {
+            generate_name,
+            name,
+            labels,
+            annotations,
+            owner,
+            finalizers,
+            spec,
+            ..
+        } = self;
         let mut metadata = Map::new();
-        let mut set =
-            |key: &str, value: Option<Value>| value.map(|value| metadata.insert(key.to_owned(), value));
+        let mut set = |key: &str, value: Option<Value>| {
+            value.map(|value| metadata.insert(key.to_owned(), value))
+        };
         set("generateName", generate_name.map(Value::String));
         set("name", name.map(Value::String));
         set("namespace", Some(namespace.into()));
-        set("labels", (!labels.is_empty()).then_some(Value::Object(labels)));
-        set("annotations", (!annotations.is_empty()).then_some(Value::Object(annotations)));
+        set(
+            "labels",
+            (!labels.is_empty()).then_some(Value::Object(labels)),
+        );
+        set(
+            "annotations",
+            (!annotations.is_empty()).then_some(Value::Object(annotations)),
+        );
         set("ownerReferences", owner.map(|owner| json!([owner])));
-        set("finalizers", (!finalizers.is_empty()).then_some(Value::Array(finalizers)));
+        set(
+            "finalizers",
+            (!finalizers.is_empty()).then_some(Value::Array(finalizers)),
+        );
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     }
 }
@@ -163,9 +195,14 @@ pub(super) fn add_claims(
     for claim in spec.list_field("volumeClaimTemplates")? {
         let metadata = claim.need("metadata", "a claim template needs metadata.name")?;
         let name = metadata.text_field("name")?.ok_or_else(|| {
-            metadata.missing("name", "the claim's name is made of it, and mounts refer to it")
+            metadata.missing(
+                "name",
+                "the claim's name is made of it, and mounts refer to it",
+            )
         })?;
-        claimed.push(json!({"name": name, "persistentVolumeClaim": {"claimName": format!("{name}-{pod}")}}));
+        claimed.push(
+            json!({"name": name, "persistentVolumeClaim": {"claimName": format!("{name}-{pod}")}}),
+        );
     }
     if claimed.is_empty() {
         return Ok(());
@@ -175,7 +212,11 @@ pub(super) fn add_claims(
         _ => Vec::new(),
     };
     if !matches!(how, Claims::Append) {
-        volumes.retain(|volume| claimed.iter().all(|claim| claim.get("name") != volume.get("name")));
+        volumes.retain(|volume| {
+            claimed
+                .iter()
+                .all(|claim| claim.get("name") != volume.get("name"))
+        });
     }
     if matches!(how, Claims::ReplaceAtFront) {
         std::mem::swap(&mut volumes, &mut claimed);
@@ -190,11 +231,18 @@ pub(super) fn controlled_by<'a>(
     document: &Node<'a>,
     groups: &[&str],
 ) -> Result<Option<&'a str>, ManifestError> {
-    let Some(metadata) = document.field("metadata")? else { return Ok(None) };
+    let Some(metadata) = document.field("metadata")? else {
+        return Ok(None);
+    };
     for owner in metadata.list_field("ownerReferences")? {
-        let controls =
-            owner.field("controller")?.is_some_and(|controller| controller.value() == &Value::Bool(true));
-        if controls && groups.contains(&shape::group(owner.text_field("apiVersion")?.unwrap_or_default())) {
+        let controls = owner
+            .field("controller")?
+            .is_some_and(|controller| controller.value() == &Value::Bool(true));
+        if controls
+            && groups.contains(&shape::group(
+                owner.text_field("apiVersion")?.unwrap_or_default(),
+            ))
+        {
             return owner.text_field("kind");
         }
     }

@@ -7,13 +7,19 @@ use crate::review::decode::{Reviewed, decode};
 use crate::yaml;
 
 fn parse(text: &str) -> Vec<Value> {
-    yaml::documents(text).into_iter().map(|document| document.unwrap().value).collect()
+    yaml::documents(text)
+        .into_iter()
+        .map(|document| document.unwrap().value)
+        .collect()
 }
 
 fn read_all(text: &str) -> Vec<Result<InputObject, ManifestError>> {
     let documents = parse(text);
     let templates = Templates::collect(&documents, "default");
-    documents.iter().flat_map(|document| read(document, "default", &templates)).collect()
+    documents
+        .iter()
+        .flat_map(|document| read(document, "default", &templates))
+        .collect()
 }
 
 fn subjects(text: &str) -> Vec<InputPod> {
@@ -32,10 +38,12 @@ fn passed(text: &str) -> SkippedObject {
 }
 
 fn error(text: &str) -> String {
-    read_all(text).into_iter().find_map(Result::err).unwrap().to_string()
+    read_all(text)
+        .into_iter()
+        .find_map(Result::err)
+        .unwrap()
+        .to_string()
 }
-
-// === spec.runtimes ===
 
 const CONTAINERS: &str = "{spec: {containers: [{name: a}]}}";
 
@@ -44,9 +52,24 @@ const CONTAINERS: &str = "{spec: {containers: [{name: a}]}}";
 #[case("agents.kruise.io/v1beta1", "Sandbox", "runtimes: [{name: csi, version: 2}], template", Some(vec!["csi"]))]
 #[case("agents.kruise.io/v1alpha1", "Sandbox", "template", Some(vec![]))]
 #[case("agents.kruise.io/v1alpha1", "SandboxSet", "runtimes: [], template", Some(vec![]))]
-#[case("agents.kruise.io/v1alpha1", "SandboxTemplate", "runtimes: [{name: csi}], template", None)]
-#[case("agents.x-k8s.io/v1beta1", "Sandbox", "runtimes: [{name: csi}], podTemplate", None)]
-#[case("sandbox.opensandbox.io/v1alpha1", "Pool", "runtimes: [{name: csi}], template", None)]
+#[case(
+    "agents.kruise.io/v1alpha1",
+    "SandboxTemplate",
+    "runtimes: [{name: csi}], template",
+    None
+)]
+#[case(
+    "agents.x-k8s.io/v1beta1",
+    "Sandbox",
+    "runtimes: [{name: csi}], podTemplate",
+    None
+)]
+#[case(
+    "sandbox.opensandbox.io/v1alpha1",
+    "Pool",
+    "runtimes: [{name: csi}], template",
+    None
+)]
 #[case("apps/v1", "Deployment", "runtimes: [{name: csi}], template", None)]
 fn only_the_kinds_with_the_field_declare_runtimes(
     #[case] api_version: &str,
@@ -63,24 +86,30 @@ fn only_the_kinds_with_the_field_declare_runtimes(
         expected.map(|names| names.into_iter().map(str::to_owned).collect())
     );
     if let Some(declared) = declared {
-        assert_eq!((declared.kind.as_str(), declared.name.as_str()), (kind, "x"));
+        assert_eq!(
+            (declared.kind.as_str(), declared.name.as_str()),
+            (kind, "x")
+        );
     }
 }
 
-// === pods and lists ===
-
 #[test]
 fn a_pod_stays_as_it_is() {
-    let text =
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: team-a}\nspec: {future: 1}\nstatus: {}\n";
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: team-a}\nspec: {future: 1}\nstatus: {}\n";
     let subject = subjects(text).remove(0);
     assert_eq!(subject.pod, parse(text)[0]);
-    assert_eq!((subject.namespace.as_str(), subject.declared, subject.review), ("team-a", None, None));
+    assert_eq!(
+        (subject.namespace.as_str(), subject.declared, subject.review),
+        ("team-a", None, None)
+    );
     assert_eq!(subject.origin.to_string(), "Pod a");
     let without = "apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n";
     let subject = subjects(without).remove(0);
     assert_eq!(subject.pod, parse(without)[0]);
-    assert_eq!((subject.namespace.as_str(), subject.origin.name.as_str()), ("default", "a-*"));
+    assert_eq!(
+        (subject.namespace.as_str(), subject.origin.name.as_str()),
+        ("default", "a-*")
+    );
 }
 
 #[test]
@@ -100,18 +129,33 @@ items:
 ";
     let found = read_all(text);
     assert_eq!(found.len(), 5);
-    let Ok(InputObject::Pod(first)) = &found[0] else { panic!() };
+    let Ok(InputObject::Pod(first)) = &found[0] else {
+        panic!()
+    };
     assert_eq!(first.origin.to_string(), "Pod a (items[0])");
     assert_eq!(
         found[1].as_ref().unwrap_err().to_string(),
         "$.items[1].spec.template: missing; a workload needs spec.template"
     );
-    let Ok(InputObject::Skipped(third)) = &found[2] else { panic!() };
-    assert_eq!(third.note, "skipped: ConfigMap c (items[2]) is neither a pod nor a known pod template");
-    let Ok(InputObject::Pod(fourth)) = &found[3] else { panic!() };
+    let Ok(InputObject::Skipped(third)) = &found[2] else {
+        panic!()
+    };
+    assert_eq!(
+        third.note,
+        "skipped: ConfigMap c (items[2]) is neither a pod nor a known pod template"
+    );
+    let Ok(InputObject::Pod(fourth)) = &found[3] else {
+        panic!()
+    };
     assert_eq!(fourth.origin.path.to_string(), "$.items[3].items[0]");
-    assert_eq!(fourth.pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "d"}}));
-    assert_eq!(found[4].as_ref().unwrap_err().to_string(), "$.items[4]: must be an object, not a number");
+    assert_eq!(
+        fourth.pod,
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "d"}})
+    );
+    assert_eq!(
+        found[4].as_ref().unwrap_err().to_string(),
+        "$.items[4]: must be an object, not a number"
+    );
 }
 
 #[test]
@@ -119,8 +163,6 @@ fn an_empty_list_gives_nothing() {
     assert!(read_all("{apiVersion: v1, kind: List, items: []}").is_empty());
     assert!(read_all("{apiVersion: v1, kind: PodList, items: null}").is_empty());
 }
-
-// === reviews ===
 
 fn review(change: impl FnOnce(&mut Value)) -> String {
     let mut review = json!({
@@ -143,10 +185,16 @@ fn review(change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn a_review_keeps_what_its_answer_needs() {
     let subject = subjects(&review(|_| {})).remove(0);
-    assert_eq!(subject.pod, json!({"metadata": {"generateName": "a-"}, "spec": {}}));
+    assert_eq!(
+        subject.pod,
+        json!({"metadata": {"generateName": "a-"}, "spec": {}})
+    );
     assert_eq!(subject.namespace, "team-a");
     assert_eq!(subject.origin.to_string(), "AdmissionReview a-*");
-    let expected = RecordedReview { uid: "6b1f90a9".into(), username: "system:serviceaccount:a:b".into() };
+    let expected = RecordedReview {
+        uid: "6b1f90a9".into(),
+        username: "system:serviceaccount:a:b".into(),
+    };
     assert_eq!(subject.review, Some(expected));
 }
 
@@ -181,10 +229,14 @@ fn a_malformed_review_is_an_error_with_its_path(
     #[case] value: Value,
     #[case] expected: &str,
 ) {
-    assert_eq!(error(&review(|review| set(review, pointer, value))), expected);
+    assert_eq!(
+        error(&review(|review| set(review, pointer, value))),
+        expected
+    );
 }
 
-/// The webhook allows, decides on and rejects the same reviews, whatever stands in place of some part of one.
+/// The webhook allows, decides on and rejects the same reviews, whatever stands in place of some
+/// part of one.
 #[test]
 fn a_recorded_review_is_read_as_the_webhook_reads_it() {
     let original: Value = serde_json::from_str(&review(|_| {})).unwrap();
@@ -192,7 +244,15 @@ fn a_recorded_review_is_read_as_the_webhook_reads_it() {
     walk_all(&original, &mut |path, _| places.push(path.clone()));
     let (mut pods, mut skipped, mut rejected) = (0, 0, 0);
     for place in places.iter().filter(|place| place.steps().len() > 1) {
-        for junk in [json!(null), json!(7), json!("x"), json!(""), json!([]), json!({}), json!(true)] {
+        for junk in [
+            json!(null),
+            json!(7),
+            json!("x"),
+            json!(""),
+            json!([]),
+            json!({}),
+            json!(true),
+        ] {
             let mut document = original.clone();
             *place.find_mut(&mut document).unwrap() = junk;
             let body = document.to_string();
@@ -200,12 +260,17 @@ fn a_recorded_review_is_read_as_the_webhook_reads_it() {
             match (decode(body.as_bytes()).map(|review| review.reviewed), found) {
                 (Err(_), Err(_)) => rejected += 1,
                 (Ok(Reviewed::Other), Ok(InputObject::Skipped(_))) => skipped += 1,
-                (Ok(Reviewed::Pod(_) | Reviewed::MalformedPod { .. }), Ok(InputObject::Pod(_))) => pods += 1,
+                (Ok(Reviewed::Pod(_) | Reviewed::MalformedPod { .. }), Ok(InputObject::Pod(_))) => {
+                    pods += 1;
+                }
                 (webhook, offline) => panic!("{body}: {webhook:?} and {offline:?}"),
             }
         }
     }
-    assert!(pods > 20 && skipped > 5 && rejected > 10, "{pods} {skipped} {rejected}");
+    assert!(
+        pods > 20 && skipped > 5 && rejected > 10,
+        "{pods} {skipped} {rejected}"
+    );
 }
 
 fn set(document: &mut Value, pointer: &str, value: Value) {
@@ -213,56 +278,110 @@ fn set(document: &mut Value, pointer: &str, value: Value) {
     document.pointer_mut(parent).unwrap()[key] = value;
 }
 
-// === what is passed over, what is an error ===
-
 #[rstest]
 #[case("v1", "Service", "", "skipped: Service x is neither a pod")]
 #[case("example.com/v1", "Pod", "", "skipped: Pod x is neither a pod")]
 #[case("example.com/v1", "Sandbox", "", "skipped: Sandbox x is neither a pod")]
-#[case("agents.kruise.io/v1alpha1", "Checkpoint", "", "skipped: Checkpoint x is neither a pod")]
+#[case(
+    "agents.kruise.io/v1alpha1",
+    "Checkpoint",
+    "",
+    "skipped: Checkpoint x is neither a pod"
+)]
 #[case("agents.kruise.io/v1alpha1", "SandboxClaim", "", "pass the SandboxSet")]
-#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxWarmPool", "", "pass its SandboxTemplate")]
-#[case("extensions.agents.x-k8s.io/v1beta1", "SandboxClaim", "", "pass its SandboxTemplate")]
+#[case(
+    "extensions.agents.x-k8s.io/v1beta1",
+    "SandboxWarmPool",
+    "",
+    "pass its SandboxTemplate"
+)]
+#[case(
+    "extensions.agents.x-k8s.io/v1beta1",
+    "SandboxClaim",
+    "",
+    "pass its SandboxTemplate"
+)]
 #[case(
     "sandbox.opensandbox.io/v1alpha1",
     "BatchSandbox",
     "poolRef: fast",
     "takes its pods from Pool fast; pass that Pool"
 )]
-#[case("apps/v1", "ControllerRevision", "", "skipped: ControllerRevision x is neither a pod")]
-#[case("sandbox.opensandbox.io/v1alpha1", "Deployment", "", "skipped: Deployment x is neither a pod")]
+#[case(
+    "apps/v1",
+    "ControllerRevision",
+    "",
+    "skipped: ControllerRevision x is neither a pod"
+)]
+#[case(
+    "sandbox.opensandbox.io/v1alpha1",
+    "Deployment",
+    "",
+    "skipped: Deployment x is neither a pod"
+)]
 fn kinds_that_make_no_pods_are_passed_over(
     #[case] api_version: &str,
     #[case] kind: &str,
     #[case] spec: &str,
     #[case] note: &str,
 ) {
-    let text =
-        format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}, spec: {{{spec}}}}}");
+    let text = format!(
+        "{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}, spec: {{{spec}}}}}"
+    );
     let passed = passed(&text);
     assert!(passed.note.contains(note), "{}", passed.note);
 }
 
 #[rstest]
-#[case("a: 1", "$.apiVersion: missing; a Kubernetes manifest has apiVersion and kind")]
-#[case("apiVersion: v1", "$.kind: missing; a Kubernetes manifest has apiVersion and kind")]
+#[case(
+    "a: 1",
+    "$.apiVersion: missing; a Kubernetes manifest has apiVersion and kind"
+)]
+#[case(
+    "apiVersion: v1",
+    "$.kind: missing; a Kubernetes manifest has apiVersion and kind"
+)]
 #[case("[1]", "$: must be an object, not a list")]
-#[case("{apiVersion: 1, kind: Pod}", "$.apiVersion: must be a string, not a number; quote it")]
-#[case("{apiVersion: v1, kind: Pod, metadata: []}", "$.metadata: must be an object, not a list")]
+#[case(
+    "{apiVersion: 1, kind: Pod}",
+    "$.apiVersion: must be a string, not a number; quote it"
+)]
+#[case(
+    "{apiVersion: v1, kind: Pod, metadata: []}",
+    "$.metadata: must be an object, not a list"
+)]
 #[case("{apiVersion: v1, kind: List}", "$.items: missing; a List needs items")]
-#[case("{apiVersion: v1, kind: List, items: {}}", "$.items: must be a list, not an object")]
+#[case(
+    "{apiVersion: v1, kind: List, items: {}}",
+    "$.items: must be a list, not an object"
+)]
 fn a_document_that_is_no_manifest_is_an_error(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(error(text), expected);
 }
 
 #[rstest]
-#[case("{}", "$.spec.template.spec: missing; a pod template needs the pod's spec")]
+#[case(
+    "{}",
+    "$.spec.template.spec: missing; a pod template needs the pod's spec"
+)]
 #[case("[]", "$.spec.template: must be an object, not a list")]
 #[case("{spec: x}", "$.spec.template.spec: must be an object, not a string")]
-#[case("{spec: {}}", "$.spec.template.spec.containers: missing; a pod has at least one container")]
-#[case("{spec: {containers: {}}}", "$.spec.template.spec.containers: must be a list, not an object")]
-#[case("{spec: {containers: [x]}}", "$.spec.template.spec.containers[0]: must be an object, not a string")]
-#[case("{spec: {containers: [], volumes: 1}}", "$.spec.template.spec.volumes: must be a list, not a number")]
+#[case(
+    "{spec: {}}",
+    "$.spec.template.spec.containers: missing; a pod has at least one container"
+)]
+#[case(
+    "{spec: {containers: {}}}",
+    "$.spec.template.spec.containers: must be a list, not an object"
+)]
+#[case(
+    "{spec: {containers: [x]}}",
+    "$.spec.template.spec.containers[0]: must be an object, not a string"
+)]
+#[case(
+    "{spec: {containers: [], volumes: 1}}",
+    "$.spec.template.spec.volumes: must be a list, not a number"
+)]
 #[case(
     "{metadata: {labels: {alibabacloud.com/acs: true}}, spec: {}}",
     "$.spec.template.metadata.labels[\"alibabacloud.com/acs\"]: must be a string, not a boolean; quote it"
@@ -272,7 +391,10 @@ fn a_document_that_is_no_manifest_is_an_error(#[case] text: &str, #[case] expect
     "$.spec.template.metadata.annotations: must be an object, not a list"
 )]
 #[case("null", "$.spec.template: missing; ")]
-fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &str, #[case] expected: &str) {
+fn a_template_of_the_wrong_shape_is_an_error_with_its_path(
+    #[case] template: &str,
+    #[case] expected: &str,
+) {
     for (api_version, kind) in [
         ("agents.kruise.io/v1alpha1", "SandboxSet"),
         ("agents.kruise.io/v1alpha1", "Sandbox"),
@@ -289,10 +411,13 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
         ("batch/v1", "CronJob"),
     ] {
         let (field, wrapped) = match (api_version, kind) {
-            (group, _) if group.contains("x-k8s.io") => ("podTemplate", format!("podTemplate: {template}")),
-            (_, "CronJob") => {
-                ("jobTemplate.spec.template", format!("jobTemplate: {{spec: {{template: {template}}}}}"))
+            (group, _) if group.contains("x-k8s.io") => {
+                ("podTemplate", format!("podTemplate: {template}"))
             }
+            (_, "CronJob") => (
+                "jobTemplate.spec.template",
+                format!("jobTemplate: {{spec: {{template: {template}}}}}"),
+            ),
             _ => ("template", format!("template: {template}")),
         };
         let text = format!(
@@ -300,14 +425,23 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
         );
         let expected = expected.replace("spec.template", &format!("spec.{field}"));
         let error = error(&text);
-        assert!(error.starts_with(&expected), "{api_version} {kind}: {error}");
+        assert!(
+            error.starts_with(&expected),
+            "{api_version} {kind}: {error}"
+        );
     }
 }
 
 #[rstest]
-#[case("metadata: {}, spec: {}", "$.metadata.name: missing; the pod's name is made of it")]
+#[case(
+    "metadata: {}, spec: {}",
+    "$.metadata.name: missing; the pod's name is made of it"
+)]
 #[case("spec: {}", "$.metadata: missing; an object needs metadata.name")]
-#[case("metadata: {name: x}", "$.spec: missing; a SandboxSet needs spec.template")]
+#[case(
+    "metadata: {name: x}",
+    "$.spec: missing; a SandboxSet needs spec.template"
+)]
 #[case(
     "metadata: {name: x}, spec: {runtimes: csi, template: @}",
     "$.spec.runtimes: must be a list, not a string"
@@ -332,10 +466,15 @@ fn a_template_of_the_wrong_shape_is_an_error_with_its_path(#[case] template: &st
     "metadata: {name: x}, spec: {templateRef: {name: python}}",
     "$.spec.templateRef: SandboxTemplate default/python is not in the input; pass its manifest too"
 )]
-fn a_sandboxset_of_the_wrong_shape_is_an_error_with_its_path(#[case] fields: &str, #[case] expected: &str) {
+fn a_sandboxset_of_the_wrong_shape_is_an_error_with_its_path(
+    #[case] fields: &str,
+    #[case] expected: &str,
+) {
     let fields = fields.replace('@', CONTAINERS);
     assert_eq!(
-        error(&format!("{{apiVersion: agents.kruise.io/v1alpha1, kind: SandboxSet, {fields}}}")),
+        error(&format!(
+            "{{apiVersion: agents.kruise.io/v1alpha1, kind: SandboxSet, {fields}}}"
+        )),
         expected
     );
 }

@@ -1,7 +1,7 @@
 //! Builds values from the parser's events.
 //!
-//! One stack instead of recursion, and a budget for aliases, so that hostile input ends in an error and not in a
-//! full stack or memory.
+//! One stack instead of recursion, and a budget for aliases, so that hostile input ends in an error
+//! and not in a full stack or memory.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,13 +12,14 @@ use serde_json::{Map, Value};
 use super::scalar::{self, Plain};
 use super::{Document, Error, MAX_DEPTH, Problem};
 
-/// How many bytes of memory the aliases of one document may copy. A manifest with anchors copies a few thousand nodes at
-/// most; ten lines of nested aliases can ask for billions.
+/// How many bytes of memory the aliases of one document may copy. A manifest with anchors copies a
+/// few thousand nodes at most; ten lines of nested aliases can ask for billions.
 const MAX_ALIASED: usize = 4 << 20;
 
 /// Reads every document of a YAML stream.
 pub(super) fn documents(text: &str) -> Vec<Result<Document, Error>> {
-    let mut options = granit_parser::options! { flow_nesting_limit: 1024, block_nesting_limit: 1024 };
+    let mut options =
+        granit_parser::options! { flow_nesting_limit: 1024, block_nesting_limit: 1024 };
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, options);
 
@@ -28,10 +29,17 @@ pub(super) fn documents(text: &str) -> Vec<Result<Document, Error>> {
         let read = match next_document(&mut parser) {
             Ok(None) => return found,
             Ok(Some((Value::Null, _))) => continue,
-            Ok(Some((value, line))) => Ok(Document { number, line, value }),
-            Err((problem, mark)) => {
-                Err(Error { document: number, line: mark.line(), column: mark.col() + 1, problem })
-            }
+            Ok(Some((value, line))) => Ok(Document {
+                number,
+                line,
+                value,
+            }),
+            Err((problem, mark)) => Err(Error {
+                document: number,
+                line: mark.line(),
+                column: mark.col() + 1,
+                problem,
+            }),
         };
         let broken = read.is_err();
         found.push(read);
@@ -44,7 +52,9 @@ pub(super) fn documents(text: &str) -> Vec<Result<Document, Error>> {
 
 type Failure = (Problem, Marker);
 
-fn next_document<'a>(parser: &mut Parser<'a, StrInput<'a>>) -> Result<Option<(Value, usize)>, Failure> {
+fn next_document<'a>(
+    parser: &mut Parser<'a, StrInput<'a>>,
+) -> Result<Option<(Value, usize)>, Failure> {
     let mut composer = Composer::default();
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| syntax(&error))?;
@@ -54,7 +64,9 @@ fn next_document<'a>(parser: &mut Parser<'a, StrInput<'a>>) -> Result<Option<(Va
                 let line = composer.line.unwrap_or(1);
                 return Ok(Some((composer.root.unwrap_or(Value::Null), line)));
             }
-            event => composer.take(event, span).map_err(|problem| (problem, span.start))?,
+            event => composer
+                .take(event, span)
+                .map_err(|problem| (problem, span.start))?,
         }
     }
     Ok(None)
@@ -62,7 +74,11 @@ fn next_document<'a>(parser: &mut Parser<'a, StrInput<'a>>) -> Result<Option<(Va
 
 fn syntax(error: &ScanError) -> Failure {
     // Some of the parser's messages are of several lines.
-    let message = error.info().split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = error
+        .info()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     (Problem::Yaml(message), *error.marker())
 }
 
@@ -76,7 +92,11 @@ struct Open {
 
 enum Node {
     List(Vec<Value>),
-    Mapping { entries: Map<String, Value>, merged: Vec<Map<String, Value>>, key: Option<Key> },
+    Mapping {
+        entries: Map<String, Value>,
+        merged: Vec<Map<String, Value>>,
+        key: Option<Key>,
+    },
 }
 
 enum Key {
@@ -120,11 +140,19 @@ impl Composer {
             }
             Event::MappingStart(_, anchor, tag) => {
                 accept_tag(tag.as_deref(), "map")?;
-                let node = Node::Mapping { entries: Map::new(), merged: Vec::new(), key: None };
+                let node = Node::Mapping {
+                    entries: Map::new(),
+                    merged: Vec::new(),
+                    key: None,
+                };
                 self.push(node, anchor, "a mapping")
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open { node, anchor, height }) => self.complete(node.close(), anchor, height),
+                Some(Open {
+                    node,
+                    anchor,
+                    height,
+                }) => self.complete(node.close(), anchor, height),
                 None => Ok(()),
             },
             Event::Alias(anchor) => self.alias(anchor),
@@ -133,7 +161,13 @@ impl Composer {
     }
 
     fn expects_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { node: Node::Mapping { key: None, .. }, .. }))
+        matches!(
+            self.open.last(),
+            Some(Open {
+                node: Node::Mapping { key: None, .. },
+                ..
+            })
+        )
     }
 
     fn push(&mut self, node: Node, anchor: usize, what: &'static str) -> Result<(), Problem> {
@@ -143,13 +177,21 @@ impl Composer {
         if self.open.len() >= MAX_DEPTH {
             return Err(Problem::Depth);
         }
-        self.open.push(Open { node, anchor, height: 1 });
+        self.open.push(Open {
+            node,
+            anchor,
+            height: 1,
+        });
         Ok(())
     }
 
     fn alias(&mut self, anchor: usize) -> Result<(), Problem> {
         // The parser has refused unknown names, so what is missing here is not complete yet.
-        let Anchored { value, size, height } = self.anchors.get(&anchor).ok_or(Problem::Cycle)?;
+        let Anchored {
+            value,
+            size,
+            height,
+        } = self.anchors.get(&anchor).ok_or(Problem::Cycle)?;
         self.aliased = self.aliased.saturating_add(*size);
         if self.aliased > MAX_ALIASED {
             return Err(Problem::Aliases);
@@ -170,7 +212,14 @@ impl Composer {
             if self.aliased > MAX_ALIASED {
                 return Err(Problem::Aliases);
             }
-            self.anchors.insert(anchor, Anchored { value: value.clone(), size, height });
+            self.anchors.insert(
+                anchor,
+                Anchored {
+                    value: value.clone(),
+                    size,
+                    height,
+                },
+            );
         }
         if self.expects_key() {
             return self.set_key(Key::Text(key_text(value)?));
@@ -182,7 +231,11 @@ impl Composer {
         parent.height = parent.height.max(height + 1);
         match &mut parent.node {
             Node::List(items) => items.push(value),
-            Node::Mapping { entries, merged, key } => match key.take() {
+            Node::Mapping {
+                entries,
+                merged,
+                key,
+            } => match key.take() {
                 Some(Key::Text(key)) => {
                     entries.insert(key, value);
                 }
@@ -194,7 +247,11 @@ impl Composer {
     }
 
     fn set_key(&mut self, next: Key) -> Result<(), Problem> {
-        if let Some(Open { node: Node::Mapping { entries, key, .. }, .. }) = self.open.last_mut() {
+        if let Some(Open {
+            node: Node::Mapping { entries, key, .. },
+            ..
+        }) = self.open.last_mut()
+        {
             match &next {
                 Key::Text(text) if entries.contains_key(text) => {
                     return Err(Problem::DuplicateKey(text.clone()));
@@ -210,7 +267,11 @@ impl Node {
     fn close(self) -> Value {
         match self {
             Self::List(items) => Value::Array(items),
-            Self::Mapping { mut entries, merged, .. } => {
+            Self::Mapping {
+                mut entries,
+                merged,
+                ..
+            } => {
                 // https://yaml.org/type/merge.html: the mapping's own keys win, then the earlier source.
                 for (key, value) in merged.into_iter().flatten() {
                     entries.entry(key).or_insert(value);
@@ -243,7 +304,10 @@ fn size(value: &Value) -> usize {
         + match value {
             Value::String(text) => text.len(),
             Value::Array(items) => items.iter().map(size).sum(),
-            Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum(),
+            Value::Object(entries) => entries
+                .iter()
+                .map(|(key, value)| key.len() + size(value))
+                .sum(),
             _ => 0,
         }
 }
@@ -263,14 +327,23 @@ fn key_text(value: Value) -> Result<String, Problem> {
     }
 }
 
-fn scalar_value(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Problem> {
+fn scalar_value(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+) -> Result<Value, Problem> {
     let Some(tag) = tag else {
         if style != ScalarStyle::Plain {
             return Ok(Value::String(text.into_owned()));
         }
-        return scalar::resolve(&text).into_value(&text).ok_or_else(|| Problem::NonFinite(text.into_owned()));
+        return scalar::resolve(&text)
+            .into_value(&text)
+            .ok_or_else(|| Problem::NonFinite(text.into_owned()));
     };
-    let not_of_tag = || Problem::NotOfTag { tag: tag.original(), value: text.to_string() };
+    let not_of_tag = || Problem::NotOfTag {
+        tag: tag.original(),
+        value: text.to_string(),
+    };
     // A lone `!` says "not to be resolved".
     if tag.original() == "!" {
         return Ok(Value::String(text.into_owned()));
@@ -282,8 +355,12 @@ fn scalar_value(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Re
             Plain::Bool(value) => Ok(Value::Bool(value)),
             _ => Err(not_of_tag()),
         },
-        Some("int") => scalar::integer(&text.replace('_', "")).map(Value::Number).ok_or_else(not_of_tag),
-        Some("float") => scalar::number(&text).map(Value::Number).ok_or_else(not_of_tag),
+        Some("int") => scalar::integer(&text.replace('_', ""))
+            .map(Value::Number)
+            .ok_or_else(not_of_tag),
+        Some("float") => scalar::number(&text)
+            .map(Value::Number)
+            .ok_or_else(not_of_tag),
         Some("null" | "seq" | "map") => Err(not_of_tag()),
         _ => Err(Problem::Tag(tag.original())),
     }

@@ -1,6 +1,7 @@
 //! Writes a value as YAML the way kubectl does: block style, lists not indented below their key.
 //!
-//! A string is left unquoted only where every reader, YAML 1.1 or 1.2, takes it for the same string.
+//! A string is left unquoted only where every reader, YAML 1.1 or 1.2, takes it for the same
+//! string.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,8 @@ use serde_json::{Map, Number, Value};
 
 use super::scalar::{self, Plain};
 
-/// A longer key needs the `? key` form, as readers look no further than 1024 characters for its colon.
+/// A longer key needs the `? key` form, as readers look no further than 1024 characters for its
+/// colon.
 const MAX_SIMPLE_KEY: usize = 1000;
 
 /// Writes one document, with a newline at its end and without `---`.
@@ -116,7 +118,11 @@ fn number(value: &Number) -> String {
     match text.split_once('e') {
         Some((mantissa, exponent)) => {
             let point = if mantissa.contains('.') { "" } else { ".0" };
-            let sign = if exponent.starts_with(['-', '+']) { "" } else { "+" };
+            let sign = if exponent.starts_with(['-', '+']) {
+                ""
+            } else {
+                "+"
+            };
             format!("{mantissa}{point}e{sign}{exponent}")
         }
         None => text,
@@ -139,19 +145,25 @@ fn string(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-/// The header of a literal block that gives the text back exactly, if there is one without an indentation digit.
+/// The header of a literal block that gives the text back exactly, if there is one without an
+/// indentation digit.
 fn block_header(text: &str) -> Option<&'static str> {
     let (body, header) = match text.strip_suffix('\n') {
         Some(body) => (body, "|"),
         None => (text, "|-"),
     };
-    // Readers guess the indentation from the first line, and count lines of white space in different ways.
+    // Readers guess the indentation from the first line, and count lines of white space in
+    // different ways.
     let exact = text.contains('\n')
         && !body.is_empty()
         && !body.starts_with([' ', '\t', '\n'])
         && !body.ends_with('\n')
-        && body.split('\n').all(|line| line.is_empty() || !line.trim().is_empty())
-        && body.chars().all(|character| matches!(character, '\n' | '\t') || printable(character));
+        && body
+            .split('\n')
+            .all(|line| line.is_empty() || !line.trim().is_empty())
+        && body
+            .chars()
+            .all(|character| matches!(character, '\n' | '\t') || printable(character));
     exact.then_some(header)
 }
 
@@ -188,7 +200,8 @@ fn inline_string(text: &str) -> String {
     quoted
 }
 
-/// What YAML 1.1 and 1.2 both allow as it is, less what is taken for a line break or a byte order mark.
+/// What YAML 1.1 and 1.2 both allow as it is, less what is taken for a line break or a byte order
+/// mark.
 fn printable(character: char) -> bool {
     matches!(character, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}'
         | '\u{10000}'..='\u{10fffd}')
@@ -198,14 +211,16 @@ fn printable(character: char) -> bool {
 /// Whether a string may stand without quotes.
 fn plain(text: &str) -> bool {
     let mut characters = text.chars();
-    let Some(first) = characters.next() else { return false };
+    let Some(first) = characters.next() else {
+        return false;
+    };
     let begins = match first {
         '-' => {
             matches!(characters.next(), Some(next) if next == '-' || next.is_ascii_alphanumeric())
                 && !text.starts_with("---")
         }
-        '?' | ':' | ',' | '[' | ']' | '{' | '}' | '#' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
-        | '@' | '`' => false,
+        '?' | ':' | ',' | '[' | ']' | '{' | '}' | '#' | '&' | '*' | '!' | '|' | '>' | '\''
+        | '"' | '%' | '@' | '`' => false,
         // `<<` merges and `=` is YAML 1.1's default value; `...` ends a document.
         '<' | '=' | '.' => text.len() > 1 && !text.starts_with("<<") && !text.starts_with("..."),
         _ => true,
@@ -224,7 +239,10 @@ fn plain(text: &str) -> bool {
 fn taken_for_other(text: &str) -> bool {
     let folded = text.to_ascii_lowercase().replace('_', "");
     let unsigned = folded.strip_prefix(['-', '+']).unwrap_or(&folded);
-    let word = matches!(folded.as_str(), "y" | "yes" | "n" | "no" | "true" | "false" | "on" | "off" | "null");
+    let word = matches!(
+        folded.as_str(),
+        "y" | "yes" | "n" | "no" | "true" | "false" | "on" | "off" | "null"
+    );
     // Too large for the reader at hand is not too large for every reader.
     let prefixed = unsigned.len() > 2
         && matches!(&unsigned.as_bytes()[..2], b"0x" | b"0o" | b"0b")
@@ -232,7 +250,9 @@ fn taken_for_other(text: &str) -> bool {
     // Base 60 (`1:20`) and dates (`2001-01-01`, also with a time).
     let base_60 = unsigned.starts_with(|first: char| first.is_ascii_digit())
         && unsigned.contains(':')
-        && unsigned.chars().all(|character| character.is_ascii_digit() || ":.".contains(character));
+        && unsigned
+            .chars()
+            .all(|character| character.is_ascii_digit() || ":.".contains(character));
     let date = matches!(unsigned.as_bytes(), [a, b, c, d, b'-', e, ..]
         if [a, b, c, d, e].iter().all(|byte| byte.is_ascii_digit()));
     word || prefixed || base_60 || date || scalar::looks_like_float(&folded)

@@ -1,6 +1,8 @@
-//! JSON text: one value, or several one after another (`kubectl get -o json`, audit logs, JSON lines).
+//! JSON text: one value, or several one after another (`kubectl get -o json`, audit logs, JSON
+//! lines).
 //!
-//! serde_json keeps the last of two equal keys without a word, so values are built by a visitor that refuses.
+//! serde_json keeps the last of two equal keys without a word, so values are built by a visitor
+//! that refuses.
 
 use std::fmt;
 
@@ -15,8 +17,8 @@ pub(super) struct Attempt {
     pub(super) documents: Vec<Result<Document, Error>>,
     /// Whether there is a broken one.
     pub(super) broken: bool,
-    /// Whether the author will have meant JSON, so that its error is the one to show: `{"` or `[{`, and what
-    /// stopped the reader was no `---`.
+    /// Whether the author will have meant JSON, so that its error is the one to show: `{"` or
+    /// `[{`, and what stopped the reader was no `---`.
     pub(super) surely_json: bool,
 }
 
@@ -26,7 +28,11 @@ pub(super) fn documents(text: &str) -> Option<Attempt> {
     let mut inside = begin.strip_prefix(['{', '['])?.trim_start().chars();
     let opening = matches!(inside.next(), Some('"' | '{' | '[' | '}' | ']'));
 
-    let mut attempt = Attempt { documents: Vec::new(), broken: false, surely_json: false };
+    let mut attempt = Attempt {
+        documents: Vec::new(),
+        broken: false,
+        surely_json: false,
+    };
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
     let mut number = 0;
     loop {
@@ -38,7 +44,11 @@ pub(super) fn documents(text: &str) -> Option<Attempt> {
             Some(Ok(Strict(value))) => {
                 number += 1;
                 let line = line_of(text, start);
-                attempt.documents.push(Ok(Document { number, line, value }));
+                attempt.documents.push(Ok(Document {
+                    number,
+                    line,
+                    value,
+                }));
             }
             Some(Err(error)) => {
                 attempt.broken = true;
@@ -51,19 +61,30 @@ pub(super) fn documents(text: &str) -> Option<Attempt> {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+    text.as_bytes()[..offset]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
 }
 
 fn locate(error: &serde_json::Error, document: usize) -> Error {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
-    let text = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    let text = text
+        .strip_suffix(&format!(" at line {line} column {column}"))
+        .unwrap_or(&text);
     let problem = match text.strip_prefix(DUPLICATE) {
         Some(key) => Problem::DuplicateKey(key.to_owned()),
         None if text.starts_with("recursion limit exceeded") => Problem::Depth,
         None => Problem::Json(text.to_owned()),
     };
-    Error { document, line: line.max(1), column: column.max(1), problem }
+    Error {
+        document,
+        line: line.max(1),
+        column: column.max(1),
+        problem,
+    }
 }
 
 /// How the visitor's own error is told from serde_json's.

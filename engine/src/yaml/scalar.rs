@@ -1,6 +1,7 @@
 //! What a plain (unquoted) scalar means.
 //!
-//! The table is that of go-yaml v2, which sigs.k8s.io/yaml and so kubectl and the Kubernetes clients use:
+//! The table is that of go-yaml v2, which sigs.k8s.io/yaml and so kubectl and the Kubernetes
+//! clients use:
 //!
 //! | text | value |
 //! |---|---|
@@ -46,8 +47,8 @@ pub(super) fn resolve(text: &str) -> Plain {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Plain::Bool(false);
         }
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf"
-        | "-.Inf" | "-.INF" => return Plain::NonFinite,
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => return Plain::NonFinite,
         _ => {}
     }
     number(text).map_or(Plain::Text, Plain::Number)
@@ -65,7 +66,8 @@ pub(super) fn number(text: &str) -> Option<Number> {
     }
 }
 
-/// Go's `strconv.ParseInt(text, 0, 64)` and `ParseUint`: the prefix says the base, a leading 0 is octal.
+/// Go's `strconv.ParseInt(text, 0, 64)` and `ParseUint`: the prefix says the base, a leading 0 is
+/// octal.
 pub(super) fn integer(text: &str) -> Option<Number> {
     let (negative, unsigned) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -112,5 +114,7 @@ pub(super) fn looks_like_float(text: &str) -> bool {
         Some((whole, fraction)) => digits(whole) && (fraction.is_empty() || digits(fraction)),
         None => digits(mantissa),
     };
-    mantissa && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
+    mantissa
+        && exponent
+            .is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
 }

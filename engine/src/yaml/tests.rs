@@ -5,14 +5,15 @@ use serde_json::json;
 use super::*;
 
 fn good(text: &str) -> Vec<Value> {
-    documents(text).into_iter().map(|found| found.unwrap().value).collect()
+    documents(text)
+        .into_iter()
+        .map(|found| found.unwrap().value)
+        .collect()
 }
 
 fn problem(text: &str) -> Problem {
     value(text).unwrap_err().problem
 }
-
-// === scalars ===
 
 // Each row was read by kubectl 1.32 (`kubectl label --local -o json`) to the same value.
 #[rstest]
@@ -60,23 +61,31 @@ fn scalars_mean_what_they_mean_to_kubectl(#[case] text: &str, #[case] expected: 
     if text == "-" {
         assert_eq!(value("a:\n- x").unwrap()["a"], expected);
     } else {
-        assert_eq!(value(&format!("a: {text}\n")).unwrap()["a"], expected, "{text}");
+        assert_eq!(
+            value(&format!("a: {text}\n")).unwrap()["a"],
+            expected,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn keys_that_are_not_strings_become_strings() {
     let read = value("8080: a\non: b\n1.5: c\n0x10: d\n1.0: e\n").unwrap();
-    assert_eq!(read, json!({"8080": "a", "true": "b", "1.5": "c", "16": "d", "1": "e"}));
+    assert_eq!(
+        read,
+        json!({"8080": "a", "true": "b", "1.5": "c", "16": "d", "1": "e"})
+    );
 }
 
 #[test]
 fn keys_keep_their_order() {
     let read = value("b: 1\na: 2\nc: 3\n").unwrap();
-    assert_eq!(read.as_object().unwrap().keys().collect::<Vec<_>>(), ["b", "a", "c"]);
+    assert_eq!(
+        read.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["b", "a", "c"]
+    );
 }
-
-// === what is refused ===
 
 #[rstest]
 #[case("a: 1\nb: 2\na: 3\n", Problem::DuplicateKey("a".into()))]
@@ -104,10 +113,20 @@ fn what_kubernetes_would_misread_is_refused(#[case] text: &str, #[case] expected
 
 #[test]
 fn unknown_aliases_tabs_and_control_characters_are_syntax_errors() {
-    for text in
-        ["a: *b\n", "a:\n\t- b\n", "a: [1\n", "a: \"b\n", "a: b\u{0}c\n", "a: b: c\n", "%YAML 3.0\n---\na\n"]
-    {
-        assert!(matches!(problem(text), Problem::Yaml(_)), "{text:?}: {:?}", value(text));
+    for text in [
+        "a: *b\n",
+        "a:\n\t- b\n",
+        "a: [1\n",
+        "a: \"b\n",
+        "a: b\u{0}c\n",
+        "a: b: c\n",
+        "%YAML 3.0\n---\na\n",
+    ] {
+        assert!(
+            matches!(problem(text), Problem::Yaml(_)),
+            "{text:?}: {:?}",
+            value(text)
+        );
     }
 }
 
@@ -119,7 +138,11 @@ fn an_alias_bomb_is_an_error() {
         text += &format!("a{level}: &a{level} [{alias}]\n");
     }
     assert_eq!(problem(&text), Problem::Aliases);
-    let text = format!("a: &a {}\nb:\n{}", "x".repeat(1 << 20), "- *a\n".repeat(1 << 12));
+    let text = format!(
+        "a: &a {}\nb:\n{}",
+        "x".repeat(1 << 20),
+        "- *a\n".repeat(1 << 12)
+    );
     assert_eq!(problem(&text), Problem::Aliases);
 }
 
@@ -137,15 +160,20 @@ fn a_depth_bomb_is_an_error() {
             .replace("[*a-1]", "[]"),
     ] {
         let failed = value(&text).unwrap_err();
-        assert!(matches!(failed.problem, Problem::Depth | Problem::Yaml(_)), "{failed}");
+        assert!(
+            matches!(failed.problem, Problem::Depth | Problem::Yaml(_)),
+            "{failed}"
+        );
     }
-    let deepest = format!("a: {}{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1));
+    let deepest = format!(
+        "a: {}{}",
+        "[".repeat(MAX_DEPTH - 1),
+        "]".repeat(MAX_DEPTH - 1)
+    );
     assert!(value(&deepest).is_ok());
     let json = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
     assert!(value(&json).is_ok());
 }
-
-// === anchors ===
 
 #[test]
 fn anchors_and_merge_keys_are_expanded() {
@@ -160,15 +188,20 @@ fn a_quoted_merge_key_is_an_ordinary_key() {
     assert_eq!(value("\"<<\": 1\n").unwrap(), json!({"<<": 1}));
 }
 
-// === streams ===
-
 #[test]
 fn empty_documents_are_skipped_and_not_counted() {
-    let text = "---\n# Source: chart\n---\nkind: A\n---\n---\nnull\n...\n# end\n---\n\nkind: B\n---\n";
+    let text =
+        "---\n# Source: chart\n---\nkind: A\n---\n---\nnull\n...\n# end\n---\n\nkind: B\n---\n";
     let found: Vec<_> = documents(text).into_iter().map(Result::unwrap).collect();
     assert_eq!(found.len(), 2);
-    assert_eq!((found[0].number, found[0].line, &found[0].value["kind"]), (1, 4, &json!("A")));
-    assert_eq!((found[1].number, found[1].line, &found[1].value["kind"]), (2, 12, &json!("B")));
+    assert_eq!(
+        (found[0].number, found[0].line, &found[0].value["kind"]),
+        (1, 4, &json!("A"))
+    );
+    assert_eq!(
+        (found[1].number, found[1].line, &found[1].value["kind"]),
+        (2, 12, &json!("B"))
+    );
 }
 
 #[test]
@@ -198,8 +231,14 @@ fn a_broken_document_does_not_hide_the_others(#[case] broken: &str) {
 
 #[test]
 fn an_error_says_document_line_and_column() {
-    let error = documents("a: 1\n---\nb: 1\nb: 2\n").pop().unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "document 2, line 4, column 1: duplicate key \"b\"; remove one");
+    let error = documents("a: 1\n---\nb: 1\nb: 2\n")
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "document 2, line 4, column 1: duplicate key \"b\"; remove one"
+    );
     let error = value("{\n  \"a\": 1\n  \"b\": 2\n}").unwrap_err();
     assert_eq!((error.line, error.column), (3, 3), "{error}");
     assert!(matches!(error.problem, Problem::Json(_)), "{error}");
@@ -228,17 +267,21 @@ fn json_lines_before_a_broken_one_are_read() {
 
 #[test]
 fn yaml_in_braces_is_not_taken_for_json() {
-    assert_eq!(value("{name: x, image: 'a:b'}\n").unwrap(), json!({"name": "x", "image": "a:b"}));
+    assert_eq!(
+        value("{name: x, image: 'a:b'}\n").unwrap(),
+        json!({"name": "x", "image": "a:b"})
+    );
     assert_eq!(value("[a, b]\n").unwrap(), json!(["a", "b"]));
     assert!(matches!(problem("{name: x, image: [}\n"), Problem::Yaml(_)));
 }
 
 #[test]
 fn line_breaks_are_normalised() {
-    assert_eq!(value("a: |\r\n  x\r\n  y\r\nb: 1\r\n").unwrap(), json!({"a": "x\ny\n", "b": 1}));
+    assert_eq!(
+        value("a: |\r\n  x\r\n  y\r\nb: 1\r\n").unwrap(),
+        json!({"a": "x\ny\n", "b": 1})
+    );
 }
-
-// === writing ===
 
 #[rstest]
 #[case("true")]
@@ -305,7 +348,10 @@ fn line_breaks_are_normalised() {
 #[case("{\"a\": \"b'c\"}")]
 fn strings_that_something_else_could_be_are_quoted(#[case] text: &str) {
     let written = to_string(&json!({ "a": text }));
-    assert!(written.starts_with("a: \"") || written.starts_with("a: '"), "{written}");
+    assert!(
+        written.starts_with("a: \"") || written.starts_with("a: '"),
+        "{written}"
+    );
     assert_eq!(value(&written).unwrap(), json!({ "a": text }), "{written}");
     let key = to_string(&json!({ text: 1 }));
     assert_eq!(value(&key).unwrap(), json!({ text: 1 }), "{key}");
@@ -396,7 +442,11 @@ spec:
 #[case("a\r\nb")]
 #[case("# a\n- b\n---\n")]
 fn text_of_several_lines_comes_back_exactly(#[case] text: &str) {
-    for wrapped in [json!({ "a": text, "b": 1 }), json!([text, [text], {"a": {"b": text}}]), json!(text)] {
+    for wrapped in [
+        json!({ "a": text, "b": 1 }),
+        json!([text, [text], {"a": {"b": text}}]),
+        json!(text),
+    ] {
         let written = to_string(&wrapped);
         assert_eq!(value(&written).unwrap(), wrapped, "{written}");
     }
@@ -405,7 +455,10 @@ fn text_of_several_lines_comes_back_exactly(#[case] text: &str) {
 #[test]
 fn very_long_keys_come_back() {
     let key = "k".repeat(3000);
-    for wrapped in [json!({&key: 1, "b": 2}), json!([{&key: [1], "b": {&key: {"c": "x\ny\n"}}}])] {
+    for wrapped in [
+        json!({&key: 1, "b": 2}),
+        json!([{&key: [1], "b": {&key: {"c": "x\ny\n"}}}]),
+    ] {
         let written = to_string(&wrapped);
         assert_eq!(value(&written).unwrap(), wrapped);
     }
@@ -430,7 +483,9 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::from),
+        any::<f64>()
+            .prop_filter("finite", |float| float.is_finite())
+            .prop_map(Value::from),
         text().prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {

@@ -1,4 +1,5 @@
-//! The work of a decision is charged wherever it depends on the pod, and a decision that costs too much is refused.
+//! The work of a decision is charged wherever it depends on the pod, and a decision that costs too
+//! much is refused.
 
 use engine::budget::{Budget, Work};
 use engine::config::Config;
@@ -10,8 +11,11 @@ use serde_json::{Value, json};
 
 use crate::repository::{default_runtimes, text};
 
-const REVIEWS: [&str; 3] =
-    ["01-kruise-sandboxset-pod", "03-agent-sandbox-warmpool-pod", "08-kruise-manual-runtime-pod"];
+const REVIEWS: [&str; 3] = [
+    "01-kruise-sandboxset-pod",
+    "03-agent-sandbox-warmpool-pod",
+    "08-kruise-manual-runtime-pod",
+];
 
 fn recorded(name: &str) -> Value {
     serde_json::from_str(&text(&format!("testdata/reviews/{name}.json"))).unwrap()
@@ -26,7 +30,9 @@ fn answered(body: &[u8], config: &Config, mut budget: Budget) -> (Work, Value) {
     let review = decode(body).unwrap();
     let settings = Settings::default();
     let progress = review.decide(config, &settings, &mut budget);
-    let decided = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+    let decided = progress.finish(&mut budget, |question| {
+        panic!("look-ups are off: {question:?}")
+    });
     assert!(!matches!(decided.verdict, Verdict::Ignored(_)));
     let answer = respond::write(review.envelope().uid, &decided, false);
     let mut answer: Value = serde_json::from_slice(&answer).unwrap();
@@ -45,18 +51,31 @@ fn a_review_that_costs_more_than_its_budget_is_refused_with_413() {
     for name in REVIEWS {
         let body = recorded(name).to_string().into_bytes();
         let Work { steps, bytes } = spent(&body, &config);
-        assert!(steps > 0 && bytes > 0, "{name}: {steps} steps and {bytes} bytes");
+        assert!(
+            steps > 0 && bytes > 0,
+            "{name}: {steps} steps and {bytes} bytes"
+        );
         let enough = answered(&body, &config, Budget::new(steps, bytes)).1;
         assert_eq!(enough["allowed"], true, "{name}");
-        for (steps, bytes) in
-            [(0, bytes), (steps / 2, bytes), (steps - 1, bytes), (steps, 0), (steps, bytes - 1)]
-        {
+        for (steps, bytes) in [
+            (0, bytes),
+            (steps / 2, bytes),
+            (steps - 1, bytes),
+            (steps, 0),
+            (steps, bytes - 1),
+        ] {
             let response = answered(&body, &config, Budget::new(steps, bytes)).1;
-            assert_eq!(response["allowed"], false, "{name}: {steps} steps and {bytes} bytes");
+            assert_eq!(
+                response["allowed"], false,
+                "{name}: {steps} steps and {bytes} bytes"
+            );
             assert_eq!(response["status"]["code"], 413);
             assert_eq!(response["status"]["reason"], "RequestEntityTooLarge");
             let message = response["status"]["message"].as_str().unwrap();
-            assert!(message.contains(&format!("({steps} steps and {bytes} bytes)")), "{message}");
+            assert!(
+                message.contains(&format!("({steps} steps and {bytes} bytes)")),
+                "{message}"
+            );
         }
     }
 }
@@ -65,10 +84,17 @@ fn a_review_that_costs_more_than_its_budget_is_refused_with_413() {
 #[case(REVIEWS[0], 400, 2 << 10)]
 #[case(REVIEWS[1], 400, 2 << 10)]
 #[case(REVIEWS[2], 2_000, 16 << 10)]
-fn a_recorded_review_costs_little(#[case] name: &str, #[case] most_steps: u64, #[case] most_bytes: u64) {
+fn a_recorded_review_costs_little(
+    #[case] name: &str,
+    #[case] most_steps: u64,
+    #[case] most_bytes: u64,
+) {
     let Work { steps, bytes } = spent(recorded(name).to_string().as_bytes(), &config());
     println!("{name}: {steps} steps and {bytes} bytes");
-    assert!(steps <= most_steps && bytes <= most_bytes, "{steps} steps and {bytes} bytes");
+    assert!(
+        steps <= most_steps && bytes <= most_bytes,
+        "{steps} steps and {bytes} bytes"
+    );
 }
 
 /// The work grows with what the pod has, so that it is charged for.
@@ -94,7 +120,11 @@ fn a_recorded_review_costs_little(#[case] name: &str, #[case] most_steps: u64, #
     let mounts: Vec<_> = (0..count).map(|number| json!({"name": "v", "mountPath": format!("/m{number}")})).collect();
     pod["spec"]["initContainers"] = json!([{"name": "own", "image": "i", "volumeMounts": mounts}]);
 }, true)]
-fn what_a_pod_has_is_charged(#[case] place: &str, #[case] fill: fn(&mut Value, usize), #[case] parsed: bool) {
+fn what_a_pod_has_is_charged(
+    #[case] place: &str,
+    #[case] fill: fn(&mut Value, usize),
+    #[case] parsed: bool,
+) {
     let config = config();
     let spent = |count: usize| {
         let mut review = recorded(REVIEWS[0]);
@@ -102,11 +132,28 @@ fn what_a_pod_has_is_charged(#[case] place: &str, #[case] fill: fn(&mut Value, u
             "agent-runtime,csi".into();
         fill(&mut review["request"]["object"], count);
         let (spent, _) = answered(review.to_string().as_bytes(), &config, Budget::unlimited());
-        (spent, review["request"]["object"].pointer(place).unwrap().to_string().len() as u64)
+        (
+            spent,
+            review["request"]["object"]
+                .pointer(place)
+                .unwrap()
+                .to_string()
+                .len() as u64,
+        )
     };
     let ((few, few_bytes), (many, many_bytes)) = (spent(10), spent(1010));
-    assert!(many.steps >= few.steps + 1000, "{} steps, {} with 1000 more", few.steps, many.steps);
+    assert!(
+        many.steps >= few.steps + 1000,
+        "{} steps, {} with 1000 more",
+        few.steps,
+        many.steps
+    );
     if parsed {
-        assert!(many.bytes - few.bytes >= many_bytes - few_bytes, "{} bytes, then {}", few.bytes, many.bytes);
+        assert!(
+            many.bytes - few.bytes >= many_bytes - few_bytes,
+            "{} bytes, then {}",
+            few.bytes,
+            many.bytes
+        );
     }
 }

@@ -1,13 +1,12 @@
-//! Every finding: what triggers it, what nearly does, and that the page about findings says the same.
+//! Every finding: what triggers it, what nearly does, and that the page about findings says the
+//! same.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use engine::config::Config;
 use engine::config::config_map::Entries;
-use engine::config::finding::Code;
-use engine::config::finding::Finding;
-use engine::config::finding::Severity;
+use engine::config::finding::{Code, Finding, Severity};
 use engine::config::lint::check;
 use engine::config::region::Region;
 use engine::yaml;
@@ -31,13 +30,25 @@ fn sections() -> BTreeMap<String, Section> {
     let page = repository::text(PAGE);
     let sections = page.split("\n## ").skip(1).map(|section| {
         let (code, text) = section.split_once('\n').unwrap();
-        let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+        let blocks = text
+            .split("```yaml\n")
+            .skip(1)
+            .map(|block| block.split("```").next().unwrap());
         let examples = blocks.map(|block| {
-            let value = yaml::value(block).unwrap_or_else(|error| panic!("{code}: {error}\n{block}"));
+            let value =
+                yaml::value(block).unwrap_or_else(|error| panic!("{code}: {error}\n{block}"));
             let data = value["data"].as_object().unwrap();
-            data.iter().map(|(key, text)| (key.clone(), text.as_str().unwrap().to_owned())).collect()
+            data.iter()
+                .map(|(key, text)| (key.clone(), text.as_str().unwrap().to_owned()))
+                .collect()
         });
-        (code.to_owned(), Section { examples: examples.collect(), text: text.to_owned() })
+        (
+            code.to_owned(),
+            Section {
+                examples: examples.collect(),
+                text: text.to_owned(),
+            },
+        )
     });
     sections.collect()
 }
@@ -49,7 +60,14 @@ fn findings(runtimes: &str) -> Vec<Finding> {
         .as_object()
         .unwrap()
         .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .map(|(key, value)| {
+            (
+                key.clone(),
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned),
+            )
+        })
         .collect();
     check(&entries, region().as_ref()).findings
 }
@@ -67,7 +85,10 @@ fn line(finding: &Finding) -> String {
 
 #[test]
 fn the_page_has_a_section_for_every_code_and_no_other() {
-    let mut codes: Vec<String> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    let mut codes: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| code.as_str().to_owned())
+        .collect();
     codes.sort();
     assert_eq!(sections().into_keys().collect::<Vec<_>>(), codes);
     for code in Code::ALL {
@@ -78,9 +99,15 @@ fn the_page_has_a_section_for_every_code_and_no_other() {
         };
         assert!(text.trim_start().starts_with(severity), "{code}: {text}");
         // The book makes a heading's anchor of its text, and a page's address of its file's name.
-        let (page, anchor) =
-            code.page().split_once('#').map(|(page, anchor)| (page.to_owned(), anchor.to_owned())).unwrap();
-        assert!(page.starts_with("https://") && page.ends_with("/findings.html"), "{page}");
+        let (page, anchor) = code
+            .page()
+            .split_once('#')
+            .map(|(page, anchor)| (page.to_owned(), anchor.to_owned()))
+            .unwrap();
+        assert!(
+            page.starts_with("https://") && page.ends_with("/findings.html"),
+            "{page}"
+        );
         assert_eq!(anchor, code.as_str());
     }
 }
@@ -90,19 +117,37 @@ fn every_example_of_the_page_is_found_and_its_fix_is_not() {
     let sections = sections();
     for code in Code::ALL {
         let Section { examples, .. } = &sections[code.as_str()];
-        let [bad, fixed] = examples.as_slice() else { panic!("{code}: {} examples", examples.len()) };
-        let region = if *code == Code::NoRegion { None } else { region() };
+        let [bad, fixed] = examples.as_slice() else {
+            panic!("{code}: {} examples", examples.len())
+        };
+        let region = if *code == Code::NoRegion {
+            None
+        } else {
+            region()
+        };
         let found = |entries: &Entries| check(entries, region.as_ref()).findings;
         let of_code = |findings: Vec<Finding>| {
-            findings.into_iter().filter(|finding| finding.code == *code).collect::<Vec<_>>()
+            findings
+                .into_iter()
+                .filter(|finding| finding.code == *code)
+                .collect::<Vec<_>>()
         };
         let triggered = of_code(found(bad));
         assert_eq!(triggered.len(), 1, "{code}: {:?}", found(bad));
         assert_eq!(triggered[0].severity, code.severity(), "{code}");
-        assert!(!triggered[0].message.is_empty() && !triggered[0].message.contains('\n'), "{code}");
+        assert!(
+            !triggered[0].message.is_empty() && !triggered[0].message.contains('\n'),
+            "{code}"
+        );
         assert_eq!(of_code(found(fixed)), [], "{code}");
-        let errors = found(fixed).into_iter().filter(|finding| finding.severity == Severity::Error);
-        assert_eq!(errors.collect::<Vec<_>>(), [], "{code}: what is fixed can be used");
+        let errors = found(fixed)
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Error);
+        assert_eq!(
+            errors.collect::<Vec<_>>(),
+            [],
+            "{code}: what is fixed can be used"
+        );
     }
 }
 
@@ -112,7 +157,12 @@ fn every_example_of_the_page_is_found_and_its_fix_is_not() {
 #[case::comma("bad-key", "", "{'a,b': {}}", "{'a.b': {}}")]
 #[case::pools_is_no_runtime("bad-key", "", "{none: {}}", "{nothing: {}}")]
 #[case::empty_value("syntax", "$", "{a: ''}", "{a: '{}'}")]
-#[case::key_twice("syntax", "$", "{a: '{\"labels\": {}, \"labels\": {}}'}", "{a: '{\"labels\": {}}'}")]
+#[case::key_twice(
+    "syntax",
+    "$",
+    "{a: '{\"labels\": {}, \"labels\": {}}'}",
+    "{a: '{\"labels\": {}}'}"
+)]
 #[case::no_object("wrong-type", "$", "{a: []}", "{a: {}}")]
 #[case::a_list("wrong-type", "$.volume", "{a: {volume: {}}}", "{a: {volume: []}}")]
 #[case::a_port(
@@ -121,8 +171,18 @@ fn every_example_of_the_page_is_found_and_its_fix_is_not() {
     "{a: {containers: [{name: c, image: 'i:1', ports: [{containerPort: '80'}]}]}}",
     "{a: {containers: [{name: c, image: 'i:1', ports: [{containerPort: 80}]}]}}"
 )]
-#[case::top_level("unknown-field", "$.sidecars", "{a: {sidecars: []}}", "{a: {csiSidecar: []}}")]
-#[case::plural("unknown-field", "$.mainContainers", "{a: {mainContainers: {}}}", "{a: {mainContainer: {}}}")]
+#[case::top_level(
+    "unknown-field",
+    "$.sidecars",
+    "{a: {sidecars: []}}",
+    "{a: {csiSidecar: []}}"
+)]
+#[case::plural(
+    "unknown-field",
+    "$.mainContainers",
+    "{a: {mainContainers: {}}}",
+    "{a: {mainContainer: {}}}"
+)]
 #[case::in_main(
     "unknown-field",
     "$.mainContainer.volumeMount",
@@ -400,14 +460,25 @@ fn every_example_of_the_page_is_found_and_its_fix_is_not() {
     "{a: {containers: [{name: c, image: 'i:1', resources: {requests: {cpu: 1}}}]}}",
     "{a: {containers: [{name: c, image: 'i:1', env: [{name: __IGNORE_RESOURCE__, value: 'true'}]}]}}"
 )]
-fn a_near_miss_is_none(#[case] code: &str, #[case] path: &str, #[case] hit: &str, #[case] near: &str) {
+fn a_near_miss_is_none(
+    #[case] code: &str,
+    #[case] path: &str,
+    #[case] hit: &str,
+    #[case] near: &str,
+) {
     let of_code = |runtimes: &str| -> Vec<(String, String)> {
         let found = findings(runtimes);
         let matching = found.iter().filter(|finding| finding.code.as_str() == code);
-        matching.map(|finding| (finding.place(), line(finding))).collect()
+        matching
+            .map(|finding| (finding.place(), line(finding)))
+            .collect()
     };
     let hits = of_code(hit);
-    assert!(matches!(hits.as_slice(), [(at, _)] if at == path), "{hits:?} of {:?}", findings(hit));
+    assert!(
+        matches!(hits.as_slice(), [(at, _)] if at == path),
+        "{hits:?} of {:?}",
+        findings(hit)
+    );
     assert_eq!(of_code(near), [], "{near}");
 }
 
@@ -422,7 +493,9 @@ fn without_a_region_every_placeholder_is_found() {
         .map(|finding| finding.place())
         .collect();
     assert_eq!(found, ["$.labels.r", "$.volume[0].hostPath.path"]);
-    assert!(Config::load(&entries, None).is_err() && Config::load(&entries, region().as_ref()).is_ok());
+    assert!(
+        Config::load(&entries, None).is_err() && Config::load(&entries, region().as_ref()).is_ok()
+    );
 }
 
 #[test]
@@ -470,26 +543,47 @@ fn all_problems_come_at_once_in_order_of_place() {
 fn the_default_configuration_has_no_errors_and_exactly_these_warnings(#[case] region: &str) {
     let entries = default_runtimes();
     let found = check(&entries, region.parse().ok().as_ref()).findings;
-    let text: String = found.iter().map(|finding| format!("{}\n", line(finding))).collect();
+    let text: String = found
+        .iter()
+        .map(|finding| format!("{}\n", line(finding)))
+        .collect();
     let path = repository::path(&format!("testdata/findings/default-{region}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &text).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, expected, "{}; UPDATE_GOLDEN=1 writes it", path.display());
-    assert!(found.iter().all(|finding| finding.severity == Severity::Warning));
+    assert_eq!(
+        text,
+        expected,
+        "{}; UPDATE_GOLDEN=1 writes it",
+        path.display()
+    );
+    assert!(
+        found
+            .iter()
+            .all(|finding| finding.severity == Severity::Warning)
+    );
 }
 
 #[test]
 fn a_large_configuration_is_checked_quickly() {
-    let variables: Vec<String> = (0..20_000).map(|n| format!(r#"{{"name":"V{n}"}}"#)).collect();
+    let variables: Vec<String> = (0..20_000)
+        .map(|n| format!(r#"{{"name":"V{n}"}}"#))
+        .collect();
     let text = format!(r#"{{"mainContainer":{{"env":[{}]}}}}"#, variables.join(","));
     let entries: Entries = ["a", "b"].map(|key| (key.to_owned(), text.clone())).into();
     let begun = std::time::Instant::now();
     assert_eq!(check(&entries, None).findings, []);
-    let repeated: Vec<String> = (0..10_000).map(|n| format!(r#"{{"name":"A","value":"{n}"}}"#)).collect();
+    let repeated: Vec<String> = (0..10_000)
+        .map(|n| format!(r#"{{"name":"A","value":"{n}"}}"#))
+        .collect();
     let text = format!(r#"{{"mainContainer":{{"env":[{}]}}}}"#, repeated.join(","));
     let findings = check(&[("a", text)].into(), None).findings;
-    assert!(findings.iter().all(|finding| finding.code == Code::Duplicate) && findings.len() == 9_999);
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.code == Code::Duplicate)
+            && findings.len() == 9_999
+    );
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }

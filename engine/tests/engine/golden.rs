@@ -1,13 +1,14 @@
 //! Pods and what becomes of them, one folder per case, under `testdata/golden`.
 //!
-//! A case contains `case.yaml` (what it shows, and the settings), the pod in `pod.yaml` unless it is a recorded
-//! review's, and a configuration in `config.yaml` unless it names one of `configs/` or uses the default. Expected are
-//! `report.txt` and, where the pod is changed, `patch.json`, compared by value, and `after.yaml`. Where `onConflict:
-//! deny` and `keep` differ, the name has the choice in it, as in `report.keep.txt`. The test injects every result once
-//! more, which must change nothing.
+//! A case contains `case.yaml` (what it shows, and the settings), the pod in `pod.yaml` unless it
+//! is a recorded review's, and a configuration in `config.yaml` unless it names one of `configs/`
+//! or uses the default. Expected are `report.txt` and, where the pod is changed, `patch.json`,
+//! compared by value, and `after.yaml`. Where `onConflict: deny` and `keep` differ, the name has
+//! the choice in it, as in `report.keep.txt`. The test injects every result once more, which must
+//! change nothing.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p sandbox-injector-engine golden` writes the expected files and the index in
-//! `testdata/golden/README.md` anew; read the difference before you commit it.
+//! `UPDATE_GOLDEN=1 cargo test -p sandbox-injector-engine golden` writes the expected files and the
+//! index in `testdata/golden/README.md` anew; read the difference before you commit it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,8 +19,7 @@ use engine::config::Config;
 use engine::config::config_map::Entries;
 use engine::config::finding::Code;
 use engine::inject::OnConflict;
-use engine::review::decide::Settings;
-use engine::review::decide::Verdict;
+use engine::review::decide::{Settings, Verdict};
 use engine::yaml;
 use serde_json::Value;
 
@@ -88,19 +88,36 @@ struct Case {
 
 impl Case {
     fn open(folder: PathBuf) -> Self {
-        let name = folder.strip_prefix(golden()).unwrap().to_str().unwrap().to_owned();
+        let name = folder
+            .strip_prefix(golden())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let description: Description = serde_json::from_value(yaml_file(&folder.join("case.yaml")))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let Description { about, on_conflict, keeping, .. } = &description;
+        let Description {
+            about,
+            on_conflict,
+            keeping,
+            ..
+        } = &description;
         for sentence in std::iter::once(about).chain(keeping) {
-            assert!(sentence.ends_with('.'), "{name}: {sentence:?} is not a sentence");
+            assert!(
+                sentence.ends_with('.'),
+                "{name}: {sentence:?} is not a sentence"
+            );
         }
         assert_eq!(
             on_conflict.contains(&Choice::Keep),
             keeping.is_some(),
             "{name}: say what keeping changes"
         );
-        Self { folder, name, description }
+        Self {
+            folder,
+            name,
+            description,
+        }
     }
 
     fn named(name: &str) -> Self {
@@ -109,8 +126,13 @@ impl Case {
 
     /// Every case, in order.
     fn all() -> Vec<Self> {
-        let groups = folders(&golden()).into_iter().filter(|group| !group.ends_with("configs"));
-        groups.flat_map(|group| folders(&group)).map(Self::open).collect()
+        let groups = folders(&golden())
+            .into_iter()
+            .filter(|group| !group.ends_with("configs"));
+        groups
+            .flat_map(|group| folders(&group))
+            .map(Self::open)
+            .collect()
     }
 
     /// The body that the API server would post, and the pod in it.
@@ -139,13 +161,17 @@ impl Case {
             None => repository::default_runtimes(),
         };
         let region = self.description.region.parse().expect("a region");
-        Config::load(&entries, Some(&region)).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        Config::load(&entries, Some(&region))
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
     fn settings(&self, choice: Choice) -> Settings {
         let mut settings = Settings::default();
-        settings.selection.forced =
-            self.description.runtimes.as_ref().map(|runtimes| runtimes.parse().expect("a list of runtimes"));
+        settings.selection.forced = self
+            .description
+            .runtimes
+            .as_ref()
+            .map(|runtimes| runtimes.parse().expect("a list of runtimes"));
         settings.injection.on_conflict = match choice {
             Choice::Deny => OnConflict::Deny,
             Choice::Keep => OnConflict::Keep,
@@ -161,8 +187,16 @@ impl Case {
         let after = answered.patch.as_ref().map(|patch| {
             let after = apply(&pod, patch);
             let again = post(review(&after).to_string().as_bytes(), &config, &settings);
-            assert_eq!(again.response["allowed"], true, "{}: then it is denied", self.name);
-            assert!(again.patch.is_none(), "{}: injecting again changes it", self.name);
+            assert_eq!(
+                again.response["allowed"], true,
+                "{}: then it is denied",
+                self.name
+            );
+            assert!(
+                again.patch.is_none(),
+                "{}: injecting again changes it",
+                self.name
+            );
             yaml::to_string(&after)
         });
         let report = report(&answered);
@@ -170,16 +204,25 @@ impl Case {
         [Some(report), patch, after]
     }
 
-    /// What comes out under each choice, by file name. What does not depend on the choice is in one file.
+    /// What comes out under each choice, by file name. What does not depend on the choice is in one
+    /// file.
     fn outcomes(&self) -> BTreeMap<String, String> {
         let choices = &self.description.on_conflict;
         let outcomes: Vec<_> = choices.iter().map(|choice| self.outcome(*choice)).collect();
         let mut files = BTreeMap::new();
         for (index, (name, extension)) in FILES.iter().enumerate() {
-            let same = outcomes.iter().all(|outcome| outcome[index] == outcomes[0][index]);
+            let same = outcomes
+                .iter()
+                .all(|outcome| outcome[index] == outcomes[0][index]);
             for (choice, outcome) in choices.iter().zip(&outcomes) {
-                let Some(content) = &outcome[index] else { continue };
-                let choice = if same { String::new() } else { format!(".{}", choice.as_str()) };
+                let Some(content) = &outcome[index] else {
+                    continue;
+                };
+                let choice = if same {
+                    String::new()
+                } else {
+                    format!(".{}", choice.as_str())
+                };
                 files.insert(format!("{name}{choice}.{extension}"), content.clone());
             }
         }
@@ -188,7 +231,9 @@ impl Case {
 
     /// The expected files that are there.
     fn expected(&self) -> BTreeMap<String, String> {
-        let files = fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap().path());
+        let files = fs::read_dir(&self.folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
         let expected = files.filter_map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             let stem = name.split('.').next().unwrap();
@@ -205,14 +250,17 @@ fn golden() -> PathBuf {
 
 /// The folders in a folder, in order.
 fn folders(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
 
 fn yaml_file(path: &Path) -> Value {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     yaml::value(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -220,24 +268,35 @@ fn yaml_file(path: &Path) -> Value {
 fn entries(path: &Path) -> Entries {
     let data = yaml_file(path);
     let entries = data.as_object().unwrap().iter();
-    entries.map(|(key, text)| (key.clone(), text.as_str().unwrap().to_owned())).collect()
+    entries
+        .map(|(key, text)| (key.clone(), text.as_str().unwrap().to_owned()))
+        .collect()
 }
 
 /// Who decided, what became of the pod and of each item, and what its author is told.
 fn report(answered: &Answered<'_>) -> String {
-    let Answered { response, decided, .. } = answered;
+    let Answered {
+        response, decided, ..
+    } = answered;
     let mut text = String::new();
     let outcome = match &decided.verdict {
         Verdict::Ignored(why) => format!("passed: {}", why.as_str()),
         Verdict::Injected(plan) if plan.operations.is_empty() => "unchanged".to_owned(),
         Verdict::Injected(_) => "injected".to_owned(),
         Verdict::Denied(_) => {
-            format!("denied: {} {}", response["status"]["code"], response["status"]["reason"])
+            format!(
+                "denied: {} {}",
+                response["status"]["code"], response["status"]["reason"]
+            )
         }
     };
     writeln!(text, "{outcome}").unwrap();
     if let Some(by) = decided.by {
-        let names: Vec<&str> = decided.runtimes.iter().map(|runtime| runtime.name.as_str()).collect();
+        let names: Vec<&str> = decided
+            .runtimes
+            .iter()
+            .map(|runtime| runtime.name.as_str())
+            .collect();
         writeln!(text, "decided by {by}: {}", names.join(", ")).unwrap();
     }
     let decisions = decided.decisions();
@@ -245,7 +304,12 @@ fn report(answered: &Answered<'_>) -> String {
         text.push('\n');
     }
     for decision in decisions {
-        write!(text, "{} {} {}", decision.runtime, decision.place, decision.action).unwrap();
+        write!(
+            text,
+            "{} {} {}",
+            decision.runtime, decision.place, decision.action
+        )
+        .unwrap();
         if let Some(why) = &decision.why {
             write!(text, ": {why}").unwrap();
         }
@@ -257,8 +321,13 @@ fn report(answered: &Answered<'_>) -> String {
         text.push_str("\ncauses:\n");
     }
     for cause in causes {
-        writeln!(text, "- {}\n  {}", cause["field"].as_str().unwrap(), cause["message"].as_str().unwrap())
-            .unwrap();
+        writeln!(
+            text,
+            "- {}\n  {}",
+            cause["field"].as_str().unwrap(),
+            cause["message"].as_str().unwrap()
+        )
+        .unwrap();
     }
     let warnings = list(&response["warnings"]);
     if !warnings.is_empty() {
@@ -283,19 +352,28 @@ fn same(file: &str, one: &str, other: &str) -> bool {
 fn every_case_comes_out_as_written_down() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let cases = Case::all();
-    let outcomes: usize = cases.iter().map(|case| case.description.on_conflict.len()).sum();
+    let outcomes: usize = cases
+        .iter()
+        .map(|case| case.description.on_conflict.len())
+        .sum();
     assert!(outcomes >= 159, "only {outcomes} outcomes");
     let mut wrong = Vec::new();
     for case in cases {
         let (found, expected) = (case.outcomes(), case.expected());
         for (file, text) in &found {
-            if expected.get(file).is_some_and(|expected| same(file, expected, text)) {
+            if expected
+                .get(file)
+                .is_some_and(|expected| same(file, expected, text))
+            {
                 continue;
             }
             if update {
                 fs::write(case.folder.join(file), text).unwrap();
             } else {
-                wrong.push(format!("{}/{file} is out of date; it would be\n{text}", case.name));
+                wrong.push(format!(
+                    "{}/{file} is out of date; it would be\n{text}",
+                    case.name
+                ));
             }
         }
         for file in expected.keys().filter(|file| !found.contains_key(*file)) {
@@ -323,10 +401,19 @@ fn index(cases: &[Case]) -> String {
          sandbox-injector-engine golden`.\n",
     );
     let mut last = "";
-    for Case { name, description: Description { about, keeping, .. }, .. } in cases {
+    for Case {
+        name,
+        description: Description { about, keeping, .. },
+        ..
+    } in cases
+    {
         let (group, case) = name.split_once('/').unwrap();
         if group != last {
-            write!(text, "\n## {group}\n\n| case | what it shows |\n|---|---|\n").unwrap();
+            write!(
+                text,
+                "\n## {group}\n\n| case | what it shows |\n|---|---|\n"
+            )
+            .unwrap();
             last = group;
         }
         write!(text, "| [{case}]({name}) | {about}").unwrap();
@@ -345,15 +432,30 @@ fn the_index_lists_every_case() {
         fs::write(&path, &index).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, index, "UPDATE_GOLDEN=1 rewrites {}", path.display());
+    assert_eq!(
+        written,
+        index,
+        "UPDATE_GOLDEN=1 rewrites {}",
+        path.display()
+    );
 }
 
 #[test]
 fn every_shared_configuration_is_used_by_several_cases() {
     let cases = Case::all();
     for file in fs::read_dir(golden().join("configs")).unwrap() {
-        let name = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-        let users = cases.iter().filter(|case| case.description.config.as_ref() == Some(&name)).count();
+        let name = file
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let users = cases
+            .iter()
+            .filter(|case| case.description.config.as_ref() == Some(&name))
+            .count();
         assert!(users > 1, "{name} is used by {users} cases");
     }
 }
@@ -379,16 +481,24 @@ fn fields_of_a_newer_kubernetes_cause_warnings() {
     );
 }
 
-/// The guide prints the pod that its example becomes. Order counts in lists; spelling that the API server takes
-/// away does not, as what is added is the configuration's own JSON.
+/// The guide prints the pod that its example becomes. Order counts in lists; spelling that the API
+/// server takes away does not, as what is added is the configuration's own JSON.
 #[test]
 fn the_guides_example_becomes_the_guides_manifest() {
     let case = Case::named("review/guide-example");
     let text = fs::read_to_string(case.folder.join("manifest.yaml")).unwrap();
     let manifest = yaml::value(&text.replace("<region-id>", &case.description.region)).unwrap();
     let (body, pod) = case.review();
-    let mut after = apply(&pod, &post(&body, &case.config(), &case.settings(Choice::Deny)).patch.unwrap());
-    let mark = after["metadata"]["annotations"].as_object_mut().unwrap().remove("sandbox-injector.io/status");
+    let mut after = apply(
+        &pod,
+        &post(&body, &case.config(), &case.settings(Choice::Deny))
+            .patch
+            .unwrap(),
+    );
+    let mark = after["metadata"]["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .remove("sandbox-injector.io/status");
     assert!(mark.is_some_and(|mark| mark.as_str().unwrap().contains("csi")));
     assert_eq!(as_returned(&after), as_returned(&manifest));
 }
@@ -400,7 +510,11 @@ fn as_returned(value: &Value) -> Value {
         Value::Object(fields) => fields
             .iter()
             .map(|(field, value)| (field.clone(), as_returned(value)))
-            .chain(fields.contains_key("fieldPath").then(|| ("apiVersion".to_owned(), Value::from("v1"))))
+            .chain(
+                fields
+                    .contains_key("fieldPath")
+                    .then(|| ("apiVersion".to_owned(), Value::from("v1"))),
+            )
             .collect::<BTreeMap<_, _>>()
             .into_iter()
             .collect(),

@@ -1,17 +1,19 @@
-//! Chained lifecycle hooks, run for real: what two commands do together, against what each does alone.
+//! Chained lifecycle hooks, run for real: what two commands do together, against what each does
+//! alone.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::oracles::webhook::{apply, post, review};
-use super::repository;
 use engine::config::Config;
 use engine::review::decide::Settings;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::oracles::webhook::{apply, post, review};
+use super::repository;
 
 /// Arguments that a careless shell would change.
 const ARGUMENTS: [&str; 31] = [
@@ -53,7 +55,8 @@ struct Stubs {
     directory: TempDir,
 }
 
-/// What a run left behind: the calls in order, each a program with its arguments, and the exit status.
+/// What a run left behind: the calls in order, each a program with its arguments, and the exit
+/// status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ran {
     calls: Vec<Vec<String>>,
@@ -63,10 +66,14 @@ struct Ran {
 impl Stubs {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // Links, because a program that was only just written cannot always be run: another test's process may have it
-        // open still.
+        // Links, because a program that was only just written cannot always be run: another test's
+        // process may have it open still.
         for name in ["injected", "pods"] {
-            symlink(repository::path("testdata/hooks/recorder"), directory.path().join(name)).unwrap();
+            symlink(
+                repository::path("testdata/hooks/recorder"),
+                directory.path().join(name),
+            )
+            .unwrap();
         }
         fs::write(directory.path().join("unreadable"), "no program").unwrap();
         Self { directory }
@@ -103,7 +110,12 @@ impl Stubs {
         };
         let log = fs::read_to_string(self.log()).unwrap();
         let calls = log.split_terminator('\u{1e}');
-        Ran { calls: calls.map(|call| call.split('\u{1f}').map(str::to_owned).collect()).collect(), status }
+        Ran {
+            calls: calls
+                .map(|call| call.split('\u{1f}').map(str::to_owned).collect())
+                .collect(),
+            status,
+        }
     }
 }
 
@@ -112,24 +124,39 @@ fn words(argv: &[&str]) -> Vec<String> {
 }
 
 fn with_arguments(program: &str) -> Vec<String> {
-    std::iter::once(program).chain(ARGUMENTS).map(str::to_owned).collect()
+    std::iter::once(program)
+        .chain(ARGUMENTS)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The command that the webhook makes of an injected one and the pod's.
 fn chained(hook: &str, injected: &[String], pods: &[String]) -> Vec<String> {
     let runtime = json!({"mainContainer": {"lifecycle": {hook: {"exec": {"command": injected}}}}});
-    let config = Config::load(&[("tools", runtime.to_string())].into(), None).expect("a good configuration");
+    let config =
+        Config::load(&[("tools", runtime.to_string())].into(), None).expect("a good configuration");
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "demo", "labels": {"agents.kruise.io/sandbox-pool": "demo"},
             "annotations": {"sandbox-injector.io/runtimes": "tools"}},
         "spec": {"containers": [{"name": "main", "lifecycle": {hook: {"exec": {"command": pods}}}}]}
     });
-    let answered = post(review(&pod).to_string().as_bytes(), &config, &Settings::default());
+    let answered = post(
+        review(&pod).to_string().as_bytes(),
+        &config,
+        &Settings::default(),
+    );
     let after = apply(&pod, &answered.patch.expect("a patch"));
-    let command =
-        after.pointer(&format!("/spec/containers/0/lifecycle/{hook}/exec/command")).expect("a command");
-    command.as_array().unwrap().iter().map(Value::as_str).map(|word| word.unwrap().to_owned()).collect()
+    let command = after
+        .pointer(&format!("/spec/containers/0/lifecycle/{hook}/exec/command"))
+        .expect("a command");
+    command
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::as_str)
+        .map(|word| word.unwrap().to_owned())
+        .collect()
 }
 
 /// The same command in every shell that its name may stand for here.
@@ -149,13 +176,21 @@ fn in_shells(argv: &[String]) -> Vec<Vec<String>> {
 
 /// What both should do together, from what each does alone.
 fn expected(hook: &str, injected: &Ran, pods: &Ran) -> Ran {
-    let (first, second) = if hook == "postStart" { (injected, pods) } else { (pods, injected) };
+    let (first, second) = if hook == "postStart" {
+        (injected, pods)
+    } else {
+        (pods, injected)
+    };
     let goes_on = hook == "preStop" || first.status == 0;
     let mut calls = first.calls.clone();
     if goes_on {
         calls.extend(second.calls.clone());
     }
-    let status = if goes_on && second.status != 0 { second.status } else { first.status };
+    let status = if goes_on && second.status != 0 {
+        second.status
+    } else {
+        first.status
+    };
     Ran { calls, status }
 }
 
@@ -164,14 +199,22 @@ fn check(hook: &str, injected: &[String], pods: &[String], statuses: [i32; 2]) {
     let (one, other) = (stubs.run(injected, statuses), stubs.run(pods, statuses));
     for argv in in_shells(&chained(hook, injected, pods)) {
         let ran = stubs.run(&argv, statuses);
-        assert_eq!(ran, expected(hook, &one, &other), "{hook} of {statuses:?}: {argv:?}");
+        assert_eq!(
+            ran,
+            expected(hook, &one, &other),
+            "{hook} of {statuses:?}: {argv:?}"
+        );
     }
 }
 
 /// The injected command in every form, with the arguments that a careless shell would change.
 fn forms() -> Vec<Vec<String>> {
-    let script =
-        format!("injected {}", ARGUMENTS.map(|word| format!("'{}'", word.replace('\'', "'\\''"))).join(" "));
+    let script = format!(
+        "injected {}",
+        ARGUMENTS
+            .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
+            .join(" ")
+    );
     let mut forms: Vec<Vec<String>> = ["bash", "sh", "/bin/bash", "/usr/bin/env"]
         .iter()
         .map(|shell| match *shell {
@@ -180,19 +223,33 @@ fn forms() -> Vec<Vec<String>> {
         })
         .collect();
     forms.push(words(&["bash", "-e", "-c", &script]));
-    forms.push(words(&["bash", "-c", "injected \"$0\" \"$@\"", "zero", "a b", ""]));
+    forms.push(words(&[
+        "bash",
+        "-c",
+        "injected \"$0\" \"$@\"",
+        "zero",
+        "a b",
+        "",
+    ]));
     forms.push(with_arguments("injected"));
     forms
 }
 
 #[rstest]
-fn both_commands_run_in_order_with_their_arguments_unchanged(#[values("postStart", "preStop")] hook: &str) {
+fn both_commands_run_in_order_with_their_arguments_unchanged(
+    #[values("postStart", "preStop")] hook: &str,
+) {
     for injected in forms() {
         let stubs = Stubs::new();
         let ran = stubs.run(&injected, [0, 0]);
         assert_eq!((ran.calls.len(), ran.status), (1, 0), "{injected:?}");
         check(hook, &injected, &with_arguments("pods"), [0, 0]);
-        check(hook, &injected, &words(&["sh", "-c", "pods \"$@\"", "zero", "a  b", "*"]), [0, 0]);
+        check(
+            hook,
+            &injected,
+            &words(&["sh", "-c", "pods \"$@\"", "zero", "a  b", "*"]),
+            [0, 0],
+        );
     }
     let ran = Stubs::new().run(&chained(hook, &forms()[0], &with_arguments("pods")), [0, 0]);
     let mut calls = vec![with_arguments("injected"), with_arguments("pods")];
@@ -205,7 +262,10 @@ fn both_commands_run_in_order_with_their_arguments_unchanged(#[values("postStart
 #[rstest]
 fn the_hook_fails_if_either_command_fails(#[values("postStart", "preStop")] hook: &str) {
     for statuses in [[0, 0], [3, 0], [0, 4], [3, 4], [255, 1]] {
-        for injected in [words(&["bash", "-c", "injected now"]), words(&["injected", "now"])] {
+        for injected in [
+            words(&["bash", "-c", "injected now"]),
+            words(&["injected", "now"]),
+        ] {
             check(hook, &injected, &words(&["pods", "now"]), statuses);
         }
     }
@@ -213,11 +273,35 @@ fn the_hook_fails_if_either_command_fails(#[values("postStart", "preStop")] hook
     let run = |statuses| Stubs::new().run(&chained(hook, &injected, &words(&["pods"])), statuses);
     let calls = |names: &[&str]| names.iter().map(|name| words(&[name])).collect::<Vec<_>>();
     if hook == "postStart" {
-        assert_eq!(run([3, 4]), Ran { calls: calls(&["injected"]), status: 3 });
-        assert_eq!(run([0, 4]), Ran { calls: calls(&["injected", "pods"]), status: 4 });
+        assert_eq!(
+            run([3, 4]),
+            Ran {
+                calls: calls(&["injected"]),
+                status: 3
+            }
+        );
+        assert_eq!(
+            run([0, 4]),
+            Ran {
+                calls: calls(&["injected", "pods"]),
+                status: 4
+            }
+        );
     } else {
-        assert_eq!(run([3, 4]), Ran { calls: calls(&["pods", "injected"]), status: 3 });
-        assert_eq!(run([0, 4]), Ran { calls: calls(&["pods", "injected"]), status: 4 });
+        assert_eq!(
+            run([3, 4]),
+            Ran {
+                calls: calls(&["pods", "injected"]),
+                status: 3
+            }
+        );
+        assert_eq!(
+            run([0, 4]),
+            Ran {
+                calls: calls(&["pods", "injected"]),
+                status: 4
+            }
+        );
     }
 }
 
@@ -258,9 +342,19 @@ fn no_script_can_skip_or_break_the_other_command(
     for shell in ["bash", "sh"] {
         let injected = words(&[shell, "-c", script]);
         check(hook, &injected, &words(&["pods", "after all", ""]), [0, 0]);
-        check(hook, &injected, &words(&[shell, "-c", "pods $status; exit 6"]), [0, 0]);
+        check(
+            hook,
+            &injected,
+            &words(&[shell, "-c", "pods $status; exit 6"]),
+            [0, 0],
+        );
     }
-    check(hook, &words(&["injected", script]), &words(&["sh", "-c", script]), [0, 0]);
+    check(
+        hook,
+        &words(&["injected", script]),
+        &words(&["sh", "-c", script]),
+        [0, 0],
+    );
 }
 
 #[rstest]
@@ -272,13 +366,19 @@ fn a_command_that_cannot_start_fails_as_it_would_alone(
     #[case] command: &[&str],
 ) {
     check(hook, &words(command), &words(&["pods"]), [0, 0]);
-    check(hook, &words(&["bash", "-c", "injected"]), &words(command), [0, 0]);
+    check(
+        hook,
+        &words(&["bash", "-c", "injected"]),
+        &words(command),
+        [0, 0],
+    );
 }
 
 #[rstest]
 fn chaining_again_changes_nothing(#[values("postStart", "preStop")] hook: &str) {
     for injected in forms() {
-        let runtime = json!({"mainContainer": {"lifecycle": {hook: {"exec": {"command": injected}}}}});
+        let runtime =
+            json!({"mainContainer": {"lifecycle": {hook: {"exec": {"command": injected}}}}});
         let config = Config::load(&[("tools", runtime.to_string())].into(), None).unwrap();
         let command = chained(hook, &injected, &with_arguments("pods"));
         let pod = json!({

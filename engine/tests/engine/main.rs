@@ -1,6 +1,13 @@
-//! What the engine decides, without a socket: golden cases, properties, hooks that run, findings, validation.
+//! What the engine decides, without a socket: golden cases, properties, hooks that run, findings,
+//! validation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod budget;
 mod findings;

@@ -4,21 +4,21 @@
 
 use std::fmt;
 
-use super::oracles::apiserver::{Admission, returned};
-use super::oracles::model::{self, Runtime};
-use super::oracles::oracle;
-use super::oracles::webhook::{Answered, UID, apply, post, review};
 use arbitrary::Unstructured;
 use engine::config::Config;
 use engine::inject::OnConflict;
 use engine::inject::decision::Action;
-use engine::review::decide::Settings;
-use engine::review::decide::Verdict;
+use engine::review::decide::{Settings, Verdict};
 use engine::runtimes::DefaultRuntimes;
 use invariants::generate::{Generator, SECRET, Setup, pointers};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use super::oracles::apiserver::{Admission, returned};
+use super::oracles::model::{self, Runtime};
+use super::oracles::oracle;
+use super::oracles::webhook::{Answered, UID, apply, post, review};
 
 /// A generated pod, and what is asked of a generated configuration.
 struct World {
@@ -35,12 +35,26 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}: {:?}", setup.runtimes));
         let mut settings = Settings::default();
         settings.selection.forced = Some(DefaultRuntimes(setup.asked.clone()));
-        settings.injection.on_conflict = if keep { OnConflict::Keep } else { OnConflict::Deny };
-        Self { setup, config, settings, keep, pod }
+        settings.injection.on_conflict = if keep {
+            OnConflict::Keep
+        } else {
+            OnConflict::Deny
+        };
+        Self {
+            setup,
+            config,
+            settings,
+            keep,
+            pod,
+        }
     }
 
     fn inject(&self, pod: &Value) -> Answered<'_> {
-        post(review(pod).to_string().as_bytes(), &self.config, &self.settings)
+        post(
+            review(pod).to_string().as_bytes(),
+            &self.config,
+            &self.settings,
+        )
     }
 
     /// The pod after injection; nothing when it is denied.
@@ -75,11 +89,16 @@ impl fmt::Debug for World {
 }
 
 fn admission() -> impl Strategy<Value = Admission> {
-    any::<[bool; 4]>().prop_map(|[token, limits, images, resize]| Admission { token, limits, images, resize })
+    any::<[bool; 4]>().prop_map(|[token, limits, images, resize]| Admission {
+        token,
+        limits,
+        images,
+        resize,
+    })
 }
 
-/// A configuration and a pod, made of bytes as those of the fuzzers are. Shorter bytes make less, so that a failure
-/// shrinks.
+/// A configuration and a pod, made of bytes as those of the fuzzers are. Shorter bytes make less,
+/// so that a failure shrinks.
 fn generated() -> impl Strategy<Value = (Setup, Value)> {
     vec(any::<u8>(), 0..1600).prop_map(|bytes| {
         let mut bytes = Unstructured::new(&bytes);
@@ -88,7 +107,8 @@ fn generated() -> impl Strategy<Value = (Setup, Value)> {
     })
 }
 
-/// A pod that was injected before with a part of what is asked now, stored, and changed since or not.
+/// A pod that was injected before with a part of what is asked now, stored, and changed since or
+/// not.
 fn resumed() -> impl Strategy<Value = (Setup, Value)> {
     let parts = (generated(), admission(), any::<prop::sample::Index>(), 0..4);
     parts.prop_map(|((setup, pod), admission, index, form)| {
@@ -96,10 +116,17 @@ fn resumed() -> impl Strategy<Value = (Setup, Value)> {
         if form == 0 {
             earlier.asked.truncate(1);
         }
-        let injected = World::new(earlier, pod.clone(), true).injected(&pod).unwrap_or(pod);
+        let injected = World::new(earlier, pod.clone(), true)
+            .injected(&pod)
+            .unwrap_or(pod);
         let mut stored = returned(&injected, admission);
         if form == 1 {
-            drop(stored["spec"].as_object_mut().unwrap().shift_remove("volumes"));
+            drop(
+                stored["spec"]
+                    .as_object_mut()
+                    .unwrap()
+                    .shift_remove("volumes"),
+            );
         }
         if form == 2 {
             let containers = stored["spec"]["initContainers"].as_array_mut();
@@ -112,19 +139,30 @@ fn resumed() -> impl Strategy<Value = (Setup, Value)> {
 }
 
 fn world() -> impl Strategy<Value = World> {
-    (prop_oneof![generated().boxed(), resumed().boxed()], any::<bool>())
+    (
+        prop_oneof![generated().boxed(), resumed().boxed()],
+        any::<bool>(),
+    )
         .prop_map(|((setup, pod), keep)| World::new(setup, pod, keep))
 }
 
 /// Everything that `before` says is still in `after`, in its place; lists only grow at their end.
 fn lost(before: &Value, after: &Value, path: &str, out: &mut Vec<String>) {
-    let hook =
-        path.contains("/lifecycle/") && path.rsplit('/').next().is_some_and(|last| last.starts_with('p'));
+    let hook = path.contains("/lifecycle/")
+        && path
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.starts_with('p'));
     match (before, after) {
         _ if path.ends_with("sandbox-injector.io/status") => {}
         (Value::Null, _) => {}
         _ if hook && before != after => {
-            let words = |hook: &Value| hook["exec"]["command"].as_array().cloned().unwrap_or_default();
+            let words = |hook: &Value| {
+                hook["exec"]["command"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default()
+            };
             if !words(after).ends_with(&words(before)) {
                 out.push(path.to_owned());
             }
@@ -152,7 +190,11 @@ fn lost(before: &Value, after: &Value, path: &str, out: &mut Vec<String>) {
 
 fn config() -> ProptestConfig {
     // A failure prints its input; what is worth keeping becomes a test of its own.
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 4096, ..ProptestConfig::default() }
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 4096,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

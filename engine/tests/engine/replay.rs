@@ -1,4 +1,5 @@
-//! Replays what fuzzers found and the seeds they start from: `fuzz/README.md` says where they come from.
+//! Replays what fuzzers found and the seeds they start from: `fuzz/README.md` says where they come
+//! from.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -10,7 +11,8 @@ use rstest::rstest;
 
 use super::repository;
 
-/// What the slowest input may take, with plenty of room for a busy machine and a build without optimisation.
+/// What the slowest input may take, with plenty of room for a busy machine and a build without
+/// optimisation.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// The archive of seeds: an input per line, in base64.
@@ -18,16 +20,26 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let name = format!("fuzz/seeds/{target}.b64");
     let text = repository::text(&name);
     let lines = text.lines().zip(1..);
-    lines.map(|(line, number)| (format!("{name}:{number}"), STANDARD.decode(line).unwrap())).collect()
+    lines
+        .map(|(line, number)| (format!("{name}:{number}"), STANDARD.decode(line).unwrap()))
+        .collect()
 }
 
 /// The files of a folder, in order; none where there is no such folder.
 fn found(target: &str) -> Vec<(String, Vec<u8>)> {
-    let Ok(files) = fs::read_dir(repository::path("fuzz/found").join(target)) else { return Vec::new() };
+    let Ok(files) = fs::read_dir(repository::path("fuzz/found").join(target)) else {
+        return Vec::new();
+    };
     let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     paths.sort();
-    assert!(!paths.is_empty(), "{target}: a folder with nothing to replay");
-    paths.iter().map(|path| (path.display().to_string(), fs::read(path).unwrap())).collect()
+    assert!(
+        !paths.is_empty(),
+        "{target}: a folder with nothing to replay"
+    );
+    paths
+        .iter()
+        .map(|path| (path.display().to_string(), fs::read(path).unwrap()))
+        .collect()
 }
 
 #[rstest]
@@ -48,6 +60,10 @@ fn every_kept_input_still_passes(#[case] target: &str, #[case] check: fn(&[u8]))
             failed.push(format!("{name}: took {:?}", begun.elapsed()));
         }
     }
-    println!("{target}: replayed {} seeds and {} finds", seeds.len(), found.len());
+    println!(
+        "{target}: replayed {} seeds and {} finds",
+        seeds.len(),
+        found.len()
+    );
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

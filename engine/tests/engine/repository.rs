@@ -7,7 +7,10 @@ use engine::config::config_map::Entries;
 
 /// A file or folder, by its path from the top of the repository.
 pub(crate) fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join(name)
 }
 
 /// The text of a file.
@@ -18,7 +21,8 @@ pub(crate) fn text(name: &str) -> String {
 
 /// The configuration in a folder: one file per runtime, named by its key.
 pub(crate) fn entries(folder: &Path) -> Entries {
-    let files = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let files =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     files
         .map(|file| {
             let path = file.unwrap().path();

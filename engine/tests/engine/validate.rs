@@ -4,11 +4,9 @@ use engine::config::config_map::Entries;
 use engine::config::finding::Severity;
 use engine::config::lint::check;
 use engine::config::region::Region;
-use engine::review::decode::MalformedReview;
-use engine::review::decode::decode_raw;
+use engine::review::decode::{MalformedReview, decode_raw};
 use engine::review::respond;
-use engine::review::validate::ValidatedKind;
-use engine::review::validate::ValidationRules;
+use engine::review::validate::{ValidatedKind, ValidationRules};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -58,7 +56,12 @@ fn config_map(data: Value) -> Value {
 
 fn of_config_map(operation: &str, object: &Value, old: &Value) -> Answer {
     let body = review(operation, ["", "v1", "configmaps"], object, old);
-    validate(&body, &ValidationRules::default(), "cn-hangzhou".parse().ok().as_ref()).unwrap()
+    validate(
+        &body,
+        &ValidationRules::default(),
+        "cn-hangzhou".parse().ok().as_ref(),
+    )
+    .unwrap()
 }
 
 fn response(answer: &Answer) -> Value {
@@ -67,9 +70,16 @@ fn response(answer: &Answer) -> Value {
     assert_eq!(review["kind"], "AdmissionReview");
     assert_eq!(review["response"]["uid"], "u-1");
     assert!(review["response"].get("patch").is_none());
-    for warning in review["response"]["warnings"].as_array().into_iter().flatten() {
+    for warning in review["response"]["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let text = warning.as_str().unwrap();
-        assert!(text.len() <= 120 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text}");
+        assert!(
+            text.len() <= 120 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            "{text}"
+        );
         assert!(text.starts_with("sandbox-injector: "), "{text}");
     }
     review["response"].clone()
@@ -81,7 +91,9 @@ fn assert_allowed(answer: &Answer) -> Vec<String> {
     assert_eq!(response["allowed"], true, "{response:#}");
     assert!(!answer.denied);
     let warnings = response["warnings"].as_array().into_iter().flatten();
-    warnings.map(|warning| warning.as_str().unwrap().to_owned()).collect()
+    warnings
+        .map(|warning| warning.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The fields of the causes.
@@ -90,16 +102,24 @@ fn assert_denied(answer: &Answer) -> Vec<(String, String)> {
     let response = response(answer);
     let status = &response["status"];
     assert_eq!(response["allowed"], false, "{response:#}");
-    assert_eq!((&status["code"], &status["reason"]), (&json!(422), &json!("Invalid")));
+    assert_eq!(
+        (&status["code"], &status["reason"]),
+        (&json!(422), &json!("Invalid"))
+    );
     assert_eq!(status["details"]["kind"], answer.kind.unwrap().as_str());
     let causes = status["details"]["causes"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let causes: Vec<_> =
-        causes.iter().map(|cause| (text(&cause["field"]), text(&cause["message"]))).collect();
+    let causes: Vec<_> = causes
+        .iter()
+        .map(|cause| (text(&cause["field"]), text(&cause["message"])))
+        .collect();
     for (field, message) in &causes {
         assert!(message.starts_with("sandbox-injector: "), "{message}");
         let said = message.strip_prefix("sandbox-injector: ").unwrap();
-        assert!(text(&status["message"]).contains(&format!("{field}: {said}")), "{status:#}");
+        assert!(
+            text(&status["message"]).contains(&format!("{field}: {said}")),
+            "{status:#}"
+        );
     }
     causes
 }
@@ -109,13 +129,17 @@ fn assert_denied(answer: &Answer) -> Vec<(String, String)> {
 #[test]
 fn the_default_configuration_passes_with_the_warnings_of_a_check() {
     let entries = default_runtimes();
-    let data: Value = entries.iter().map(|(key, text)| (key.clone(), json!(text))).collect();
+    let data: Value = entries
+        .iter()
+        .map(|(key, text)| (key.clone(), json!(text)))
+        .collect();
     let warnings = assert_allowed(&of_config_map("CREATE", &config_map(data), &Value::Null));
     let expected = check(&entries, "cn-hangzhou".parse().ok().as_ref()).findings;
     assert_eq!(warnings.len(), expected.len());
     assert!(
-        warnings[0]
-            .starts_with("sandbox-injector: data[csi]: runtime csi is privileged (2 privileged containers"),
+        warnings[0].starts_with(
+            "sandbox-injector: data[csi]: runtime csi is privileged (2 privileged containers"
+        ),
         "{warnings:?}"
     );
 }
@@ -140,11 +164,23 @@ fn a_broken_edit_is_denied_with_every_error_of_a_check() {
         .collect();
     assert_eq!(causes.len(), errors.len());
     for error in &errors {
-        let field = format!("data[{}]{}", error.runtime, error.place().trim_start_matches('$'));
+        let field = format!(
+            "data[{}]{}",
+            error.runtime,
+            error.place().trim_start_matches('$')
+        );
         let message = format!("sandbox-injector: {} ({})", error.message, error.code);
-        assert!(causes.contains(&(field, message)), "{error:?} in {causes:#?}");
+        assert!(
+            causes.contains(&(field, message)),
+            "{error:?} in {causes:#?}"
+        );
     }
-    assert!(causes.iter().any(|(field, _)| field == "data[csi].csiSidecar[0].volumeMount"), "{causes:#?}");
+    assert!(
+        causes
+            .iter()
+            .any(|(field, _)| field == "data[csi].csiSidecar[0].volumeMount"),
+        "{causes:#?}"
+    );
     assert!(!answer.warnings.is_empty(), "the rest is still said");
 }
 
@@ -153,11 +189,21 @@ fn an_edit_that_leaves_the_data_unchanged_passes() {
     let broken = config_map(json!({"csi": "{"}));
     let mut labelled = broken.clone();
     labelled["metadata"]["labels"] = json!({"a": "b"});
-    assert_eq!(assert_allowed(&of_config_map("UPDATE", &labelled, &broken)), [""; 0]);
+    assert_eq!(
+        assert_allowed(&of_config_map("UPDATE", &labelled, &broken)),
+        [""; 0]
+    );
     let mut leaving = config_map(json!({"csi": "["}));
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(assert_allowed(&of_config_map("UPDATE", &leaving, &broken)), [""; 0]);
-    assert_denied(&of_config_map("UPDATE", &config_map(json!({"csi": "["})), &broken));
+    assert_eq!(
+        assert_allowed(&of_config_map("UPDATE", &leaving, &broken)),
+        [""; 0]
+    );
+    assert_denied(&of_config_map(
+        "UPDATE",
+        &config_map(json!({"csi": "["})),
+        &broken,
+    ));
     assert_denied(&of_config_map("CREATE", &broken, &Value::Null));
 }
 
@@ -165,7 +211,9 @@ fn an_edit_that_leaves_the_data_unchanged_passes() {
 fn a_deletion_passes_with_a_warning() {
     let answer = of_config_map("DELETE", &Value::Null, &config_map(json!({})));
     let warnings = assert_allowed(&answer);
-    assert!(matches!(warnings.as_slice(), [one] if one.contains("sandbox-system/sandbox-injection-config")));
+    assert!(
+        matches!(warnings.as_slice(), [one] if one.contains("sandbox-system/sandbox-injection-config"))
+    );
 }
 
 #[rstest]
@@ -180,7 +228,11 @@ fn data_that_is_not_a_configuration_is_denied(#[case] data: Value, #[case] field
 fn binary_data_is_denied() {
     let mut object = config_map(json!({"csi": "{}"}));
     object["binaryData"] = json!({"x": "AA=="});
-    let causes = assert_denied(&of_config_map("CREATE", &object, &config_map(json!({"csi": "{}"}))));
+    let causes = assert_denied(&of_config_map(
+        "CREATE",
+        &object,
+        &config_map(json!({"csi": "{}"})),
+    ));
     assert_eq!(causes[0].0, "binaryData");
 }
 
@@ -199,7 +251,11 @@ fn of_a_thousand_errors_some_are_reported() {
 #[case::another_group(["x.io", "v1", "configmaps"], "sandbox-injection-config", "sandbox-system")]
 #[case::a_set(["agents.kruise.io", "v1alpha1", "sandboxsets"], "a", "default")]
 #[case::another_systems_sandbox(["agents.x-k8s.io", "v1alpha1", "sandboxes"], "a", "default")]
-fn other_objects_are_ignored(#[case] resource: [&str; 3], #[case] name: &str, #[case] namespace: &str) {
+fn other_objects_are_ignored(
+    #[case] resource: [&str; 3],
+    #[case] name: &str,
+    #[case] namespace: &str,
+) {
     let object = json!({"metadata": {"name": name, "namespace": namespace,
         "annotations": {format!("{PREFIX}/csi-volume-config"): "{"}}, "data": {"csi": "{"}});
     for operation in ["CREATE", "UPDATE", "DELETE", "CONNECT"] {
@@ -216,32 +272,48 @@ fn other_objects_are_ignored(#[case] resource: [&str; 3], #[case] name: &str, #[
 
 #[test]
 fn the_config_map_may_have_another_name() {
-    let rules = ValidationRules { config_map: "default/other".parse().unwrap(), report_only: false };
+    let rules = ValidationRules {
+        config_map: "default/other".parse().unwrap(),
+        report_only: false,
+    };
     let mut object = config_map(json!({"csi": "{"}));
     let body = review("CREATE", ["", "v1", "configmaps"], &object, &Value::Null);
     assert_allowed(&validate(&body, &rules, None).unwrap());
     object["metadata"] = json!({"name": "other", "namespace": "default"});
     let body = review("CREATE", ["", "v1", "configmaps"], &object, &Value::Null);
     assert_denied(&validate(&body, &rules, None).unwrap());
-    let reporting = ValidationRules { report_only: true, ..rules };
+    let reporting = ValidationRules {
+        report_only: true,
+        ..rules
+    };
     let answer = validate(&body, &reporting, None).unwrap();
     let response = response(&answer);
     assert_eq!(response["allowed"], true);
     let warnings = response["warnings"].to_string();
-    assert!(warnings.contains("would be denied: data[csi]: "), "{warnings}");
+    assert!(
+        warnings.contains("would be denied: data[csi]: "),
+        "{warnings}"
+    );
 }
 
 // Storage annotations
 
 fn annotated(annotations: &[(&str, &str)]) -> Value {
-    let annotations: Value =
-        annotations.iter().map(|(key, value)| (format!("{PREFIX}/{key}"), json!(value))).collect();
+    let annotations: Value = annotations
+        .iter()
+        .map(|(key, value)| (format!("{PREFIX}/{key}"), json!(value)))
+        .collect();
     json!({"apiVersion": "agents.kruise.io/v1alpha1", "kind": "Sandbox",
         "metadata": {"name": "box", "namespace": "default", "annotations": annotations}, "spec": {}})
 }
 
 fn of_sandbox(operation: &str, object: &Value, old: &Value) -> Answer {
-    let body = review(operation, ["agents.kruise.io", "v1alpha1", "sandboxes"], object, old);
+    let body = review(
+        operation,
+        ["agents.kruise.io", "v1alpha1", "sandboxes"],
+        object,
+        old,
+    );
     validate(&body, &ValidationRules::default(), None).unwrap()
 }
 
@@ -252,7 +324,11 @@ fn of_sandbox(operation: &str, object: &Value, old: &Value) -> Answer {
 #[case::dots_in_names(r#"[{"pvName":"a","mountPath":"/a..b","subPath":"..."}]"#)]
 #[case::none("[]")]
 fn valid_volume_configs_pass(#[case] text: &str) {
-    let answer = of_sandbox("CREATE", &annotated(&[("csi-volume-config", text)]), &Value::Null);
+    let answer = of_sandbox(
+        "CREATE",
+        &annotated(&[("csi-volume-config", text)]),
+        &Value::Null,
+    );
     assert_eq!(assert_allowed(&answer), [""; 0]);
 }
 
@@ -270,7 +346,11 @@ fn valid_volume_configs_pass(#[case] text: &str) {
 )]
 #[case::number(r#"[{"pvName":1,"mountPath":"/a"}]"#, "[0].pvName", "must be a string")]
 #[case::no_path(r#"[{"pvName":"a"}]"#, "[0].mountPath", "is missing")]
-#[case::relative(r#"[{"pvName":"a","mountPath":"a"}]"#, "[0].mountPath", "must be an absolute path")]
+#[case::relative(
+    r#"[{"pvName":"a","mountPath":"a"}]"#,
+    "[0].mountPath",
+    "must be an absolute path"
+)]
 #[case::dots(
     r#"[{"pvName":"a","mountPath":"/a/../b"}]"#,
     "[0].mountPath",
@@ -291,7 +371,11 @@ fn valid_volume_configs_pass(#[case] text: &str) {
     "[0].subPath",
     "contains '..'"
 )]
-#[case::sub_path_type(r#"[{"pvName":"a","mountPath":"/a","subPath":1}]"#, "[0].subPath", "must be a string")]
+#[case::sub_path_type(
+    r#"[{"pvName":"a","mountPath":"/a","subPath":1}]"#,
+    "[0].subPath",
+    "must be a string"
+)]
 #[case::read_only(
     r#"[{"pvName":"a","mountPath":"/a","readOnly":"true"}]"#,
     "[0].readOnly",
@@ -318,7 +402,10 @@ fn invalid_volume_configs_name_the_entry_and_the_field(
     assert_denied(&of_sandbox("UPDATE", &object, &good));
     let mut relabelled = object.clone();
     relabelled["metadata"]["labels"] = json!({"a": "b"});
-    assert_eq!(assert_allowed(&of_sandbox("UPDATE", &relabelled, &object)), [""; 0]);
+    assert_eq!(
+        assert_allowed(&of_sandbox("UPDATE", &relabelled, &object)),
+        [""; 0]
+    );
     let mut leaving = object.clone();
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     assert_allowed(&of_sandbox("UPDATE", &leaving, &good));
@@ -327,12 +414,26 @@ fn invalid_volume_configs_name_the_entry_and_the_field(
 
 #[test]
 fn every_error_of_every_entry_is_reported() {
-    let text =
-        r#"[{"pvName":"","mountPath":"x","subPath":"..","readOnly":1},7,{"pvName":"a","mountPath":"/b"}]"#;
-    let causes =
-        assert_denied(&of_sandbox("CREATE", &annotated(&[("csi-volume-config", text)]), &Value::Null));
-    let fields: Vec<&str> = causes.iter().map(|(field, _)| field.split_once("config]").unwrap().1).collect();
-    assert_eq!(fields, ["[0].pvName", "[0].mountPath", "[0].subPath", "[0].readOnly", "[1]"]);
+    let text = r#"[{"pvName":"","mountPath":"x","subPath":"..","readOnly":1},7,{"pvName":"a","mountPath":"/b"}]"#;
+    let causes = assert_denied(&of_sandbox(
+        "CREATE",
+        &annotated(&[("csi-volume-config", text)]),
+        &Value::Null,
+    ));
+    let fields: Vec<&str> = causes
+        .iter()
+        .map(|(field, _)| field.split_once("config]").unwrap().1)
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "[0].pvName",
+            "[0].mountPath",
+            "[0].subPath",
+            "[0].readOnly",
+            "[1]"
+        ]
+    );
 }
 
 #[rstest]
@@ -343,15 +444,23 @@ fn every_error_of_every_entry_is_reported() {
 #[case::subpath_alone(&[("csi-subpath", "a")], &["csi-volume-name", "csi-mount-point"])]
 #[case::faults(&[("csi-volume-name", "P V"), ("csi-mount-point", "data/"), ("csi-subpath", "../x")],
     &["csi-volume-name", "csi-mount-point", "csi-subpath"])]
-fn a_single_volume_needs_its_name_and_place(#[case] annotations: &[(&str, &str)], #[case] refused: &[&str]) {
+fn a_single_volume_needs_its_name_and_place(
+    #[case] annotations: &[(&str, &str)],
+    #[case] refused: &[&str],
+) {
     let answer = of_sandbox("CREATE", &annotated(annotations), &Value::Null);
     if refused.is_empty() {
         assert_eq!(assert_allowed(&answer), [""; 0]);
         return;
     }
-    let fields: Vec<String> = assert_denied(&answer).into_iter().map(|(field, _)| field).collect();
-    let expected: Vec<String> =
-        refused.iter().map(|key| format!("metadata.annotations[{PREFIX}/{key}]")).collect();
+    let fields: Vec<String> = assert_denied(&answer)
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect();
+    let expected: Vec<String> = refused
+        .iter()
+        .map(|key| format!("metadata.annotations[{PREFIX}/{key}]"))
+        .collect();
     assert_eq!(fields, expected);
 }
 
@@ -359,7 +468,10 @@ fn a_single_volume_needs_its_name_and_place(#[case] annotations: &[(&str, &str)]
 fn the_array_wins_with_a_warning() {
     let both = annotated(&[("csi-volume-config", "[]"), ("csi-volume-name", "pv")]);
     let warnings = assert_allowed(&of_sandbox("CREATE", &both, &Value::Null));
-    assert!(matches!(warnings.as_slice(), [one] if one.contains("csi-volume-config")), "{warnings:?}");
+    assert!(
+        matches!(warnings.as_slice(), [one] if one.contains("csi-volume-config")),
+        "{warnings:?}"
+    );
     // Without the array what was not used before is.
     let single = annotated(&[("csi-volume-name", "pv")]);
     assert_denied(&of_sandbox("UPDATE", &single, &both));
@@ -370,10 +482,16 @@ fn a_claim_is_checked_in_both_places() {
     let mut claim = annotated(&[("csi-volume-config", "[1]")]);
     claim["spec"] = json!({"annotations": {format!("{PREFIX}/csi-volume-name"): "pv"}});
     let resource = ["agents.kruise.io", "v1alpha1", "sandboxclaims"];
-    let answer =
-        validate(&review("CREATE", resource, &claim, &Value::Null), &ValidationRules::default(), None)
-            .unwrap();
-    let fields: Vec<String> = assert_denied(&answer).into_iter().map(|(field, _)| field).collect();
+    let answer = validate(
+        &review("CREATE", resource, &claim, &Value::Null),
+        &ValidationRules::default(),
+        None,
+    )
+    .unwrap();
+    let fields: Vec<String> = assert_denied(&answer)
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect();
     assert_eq!(
         fields,
         [
@@ -384,8 +502,12 @@ fn a_claim_is_checked_in_both_places() {
     // Only the place that changed counts.
     let mut changed = claim.clone();
     changed["spec"]["annotations"][format!("{PREFIX}/csi-mount-point")] = json!("/data");
-    let answer =
-        validate(&review("UPDATE", resource, &changed, &claim), &ValidationRules::default(), None).unwrap();
+    let answer = validate(
+        &review("UPDATE", resource, &changed, &claim),
+        &ValidationRules::default(),
+        None,
+    )
+    .unwrap();
     assert_allowed(&answer);
     // A Sandbox's spec has no annotations of its own.
     claim["metadata"]["annotations"] = json!({});
@@ -403,14 +525,24 @@ fn a_subresource_is_ignored() {
     ))
     .unwrap();
     body["request"]["subResource"] = json!("status");
-    assert_allowed(&validate(body.to_string().as_bytes(), &ValidationRules::default(), None).unwrap());
+    assert_allowed(
+        &validate(
+            body.to_string().as_bytes(),
+            &ValidationRules::default(),
+            None,
+        )
+        .unwrap(),
+    );
 }
 
 #[test]
 fn a_tenants_text_is_sanitized() {
     let text = r#"[{"pvName":"a","mountPath":"/a","\u001b[31m\u00e9":1}]"#;
-    let warnings =
-        assert_allowed(&of_sandbox("CREATE", &annotated(&[("csi-volume-config", text)]), &Value::Null));
+    let warnings = assert_allowed(&of_sandbox(
+        "CREATE",
+        &annotated(&[("csi-volume-config", text)]),
+        &Value::Null,
+    ));
     assert!(
         matches!(warnings.as_slice(), [one] if one.contains("csi-volume-config[0]: unknown field ?[31m?;")),
         "{warnings:?}"

@@ -1,7 +1,7 @@
-//! Pods from the templates of sandboxes and workloads, beside the pods that their controllers created.
+//! Pods from the templates of sandboxes and workloads, beside the pods that their controllers
+//! created.
 
-use std::env;
-use std::fs;
+use std::{env, fs};
 
 use engine::workload::{InputObject, Templates, read};
 use engine::yaml;
@@ -11,14 +11,19 @@ use serde_json::{Value, json};
 use crate::repository;
 
 fn documents(text: &str) -> Vec<Value> {
-    yaml::documents(text).into_iter().map(|document| document.unwrap().value).collect()
+    yaml::documents(text)
+        .into_iter()
+        .map(|document| document.unwrap().value)
+        .collect()
 }
 
 /// The pods of a manifest.
 fn pods(manifest: &str) -> Vec<Value> {
     let documents = documents(manifest);
     let templates = Templates::collect(&documents, "default");
-    let found = documents.iter().flat_map(|document| read(document, "default", &templates));
+    let found = documents
+        .iter()
+        .flat_map(|document| read(document, "default", &templates));
     found
         .map(|found| match found {
             Ok(InputObject::Pod(subject)) => {
@@ -49,10 +54,17 @@ fn a_template_gives_the_pod_that_its_controller_creates(#[case] case: &str) {
     let folder = repository::path("testdata/workload").join(case);
     let pods = pods(&fs::read_to_string(folder.join("manifest.yaml")).unwrap());
     if env::var_os("UPDATE_GOLDEN").is_some() {
-        let text = pods.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n");
+        let text = pods
+            .iter()
+            .map(yaml::to_string)
+            .collect::<Vec<_>>()
+            .join("---\n");
         fs::write(folder.join("pods.yaml"), text).unwrap();
     }
-    assert_eq!(pods, documents(&fs::read_to_string(folder.join("pods.yaml")).unwrap()));
+    assert_eq!(
+        pods,
+        documents(&fs::read_to_string(folder.join("pods.yaml")).unwrap())
+    );
 }
 
 /// The JSON pointers of a value and everything in it.
@@ -60,7 +72,10 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
     found.push(path.to_owned());
     match value {
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| paths(item, &format!("{path}/{index}"), found));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| paths(item, &format!("{path}/{index}"), found));
         }
         Value::Object(entries) => {
             for (key, value) in entries {

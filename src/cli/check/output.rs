@@ -2,21 +2,30 @@
 
 use std::fmt::Write;
 
+use engine::config::finding::{Finding, Severity};
+use engine::text::printable;
 use serde_json::{Value, json};
 
 use super::super::terminal::{Cell, RED, YELLOW, change, styled, table};
 use super::replay::{Replay, ReplayedPod};
 use super::{CheckReport, RuntimeReport};
-use engine::config::finding::{Finding, Severity};
-use engine::text::printable;
 
 /// Tables for people.
 pub(super) fn text(report: &CheckReport, colours: bool) -> String {
-    let CheckReport { source, findings, runtimes, replay } = report;
+    let CheckReport {
+        source,
+        findings,
+        runtimes,
+        replay,
+    } = report;
     let mut out = String::new();
     if !findings.is_empty() {
         let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
-        out.push_str(&table(&["SEVERITY", "CODE", "RUNTIME", "PATH", "MESSAGE"], &rows, colours));
+        out.push_str(&table(
+            &["SEVERITY", "CODE", "RUNTIME", "PATH", "MESSAGE"],
+            &rows,
+            colours,
+        ));
         out.push('\n');
     }
     // Writing to a String cannot fail.
@@ -24,7 +33,11 @@ pub(super) fn text(report: &CheckReport, colours: bool) -> String {
     if !runtimes.is_empty() {
         let rows: Vec<Vec<Cell>> = runtimes.iter().map(runtime).collect();
         out.push('\n');
-        out.push_str(&table(&["RUNTIME", "REVISION", "PRIVILEGED"], &rows, colours));
+        out.push_str(&table(
+            &["RUNTIME", "REVISION", "PRIVILEGED"],
+            &rows,
+            colours,
+        ));
     }
     if let Some(replay) = replay {
         out.push('\n');
@@ -35,8 +48,18 @@ pub(super) fn text(report: &CheckReport, colours: bool) -> String {
 
 /// One object for machines.
 pub(super) fn json(report: &CheckReport) -> String {
-    let CheckReport { source, findings, runtimes, replay } = report;
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let CheckReport {
+        source,
+        findings,
+        runtimes,
+        replay,
+    } = report;
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
     let mut value = json!({
         "source": source,
         "errors": count(Severity::Error),
@@ -57,7 +80,13 @@ pub(super) fn json(report: &CheckReport) -> String {
 }
 
 fn row(finding: &Finding) -> Vec<Cell> {
-    let Finding { code, severity, runtime, path: _, message } = finding;
+    let Finding {
+        code,
+        severity,
+        runtime,
+        path: _,
+        message,
+    } = finding;
     let style = match severity {
         Severity::Error => RED,
         Severity::Warning => YELLOW,
@@ -66,52 +95,94 @@ fn row(finding: &Finding) -> Vec<Cell> {
         Cell::styled(severity.to_string(), style),
         Cell::plain(code.as_str()),
         Cell::plain(if runtime.is_empty() { "-" } else { runtime }),
-        Cell::plain(if finding.path.is_none() { "-".to_owned() } else { finding.place() }),
+        Cell::plain(if finding.path.is_none() {
+            "-".to_owned()
+        } else {
+            finding.place()
+        }),
         Cell::plain(message),
     ]
 }
 
 fn finding(finding: &Finding) -> Value {
-    let Finding { code, severity, runtime, path: _, message } = finding;
+    let Finding {
+        code,
+        severity,
+        runtime,
+        path: _,
+        message,
+    } = finding;
     json!({"severity": severity, "code": code.as_str(), "runtime": runtime, "path": finding.place(),
         "message": message, "page": code.page()})
 }
 
 fn counted(findings: &[Finding]) -> String {
     let count = |severity, word: &str| {
-        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        let count = findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count();
         match count {
             0 => format!("no {word}s"),
             1 => format!("1 {word}"),
             count => format!("{count} {word}s"),
         }
     };
-    format!("{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
+    format!(
+        "{}, {}",
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning")
+    )
 }
 
 fn runtime(runtime: &RuntimeReport) -> Vec<Cell> {
-    let RuntimeReport { name, revision, privileged, allowed, restricted_by } = runtime;
+    let RuntimeReport {
+        name,
+        revision,
+        privileged,
+        allowed,
+        restricted_by,
+    } = runtime;
     let privileged = match allowed {
         None => Cell::plain("no"),
         Some(allowed) => {
             let text = format!("yes, {allowed}: {}", privileged.join(", "));
-            if restricted_by.is_empty() { Cell::styled(text, YELLOW) } else { Cell::plain(text) }
+            if restricted_by.is_empty() {
+                Cell::styled(text, YELLOW)
+            } else {
+                Cell::plain(text)
+            }
         }
     };
     vec![
         Cell::plain(name),
-        Cell::plain(revision.as_deref().unwrap_or("(unknown until --region-id is set)")),
+        Cell::plain(
+            revision
+                .as_deref()
+                .unwrap_or("(unknown until --region-id is set)"),
+        ),
         privileged,
     ]
 }
 
 fn runtime_json(runtime: &RuntimeReport) -> Value {
-    let RuntimeReport { name, revision, privileged, allowed: _, restricted_by } = runtime;
+    let RuntimeReport {
+        name,
+        revision,
+        privileged,
+        allowed: _,
+        restricted_by,
+    } = runtime;
     json!({"name": name, "revision": revision, "privileged": privileged, "restrictedBy": restricted_by})
 }
 
 fn replayed(replay: &Replay, colours: bool) -> String {
-    let Replay { against, pods, different, .. } = replay;
+    let Replay {
+        against,
+        pods,
+        different,
+        ..
+    } = replay;
     let now_denied = replay.now_denied();
     let mut out = format!(
         "Replayed {pods} sandbox {} against {against}: {} would change, {} newly denied.\n",
@@ -120,8 +191,18 @@ fn replayed(replay: &Replay, colours: bool) -> String {
         now_denied,
     );
     for pod in different {
-        let ReplayedPod { place, outcomes: [before, after], reasons, changes, .. } = pod;
-        let outcome = if before == after { (*before).to_owned() } else { format!("{before} -> {after}") };
+        let ReplayedPod {
+            place,
+            outcomes: [before, after],
+            reasons,
+            changes,
+            ..
+        } = pod;
+        let outcome = if before == after {
+            (*before).to_owned()
+        } else {
+            format!("{before} -> {after}")
+        };
         let _ = writeln!(out, "\n{}: {outcome}", printable(place));
         for reason in reasons {
             let _ = writeln!(out, "  {}", styled(reason, RED, colours));

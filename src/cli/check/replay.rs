@@ -1,13 +1,13 @@
 //! The same pods through two configurations.
 
-use serde_json::{Value, json};
-
-use super::super::offline::{Offline, after, operations, reasons};
-use super::Failure;
 use engine::config::{Config, Runtime};
 use engine::inject::diff::{Change, changes};
 use engine::inject::undo::{Known, mark, uninject};
 use engine::workload::InputPod;
+use serde_json::{Value, json};
+
+use super::super::offline::{Offline, after, operations, reasons};
+use super::Failure;
 
 /// The results of all pods.
 pub(super) struct Replay {
@@ -41,7 +41,14 @@ impl ReplayedPod {
     }
 
     pub(super) fn json(&self) -> Value {
-        let Self { place, namespace, name, outcomes: [before, after], reasons, changes } = self;
+        let Self {
+            place,
+            namespace,
+            name,
+            outcomes: [before, after],
+            reasons,
+            changes,
+        } = self;
         let fields: Vec<Value> = changes.iter().map(Change::json).collect();
         json!({"place": place, "namespace": namespace, "name": name, "before": before, "after": after,
             "reasons": reasons, "fields": fields})
@@ -50,7 +57,11 @@ impl ReplayedPod {
 
 impl Replay {
     pub(super) fn new(against: String) -> Self {
-        Self { against, pods: 0, different: Vec::new() }
+        Self {
+            against,
+            pods: 0,
+            different: Vec::new(),
+        }
     }
 
     pub(super) fn now_denied(&self) -> usize {
@@ -65,19 +76,35 @@ impl Replay {
         [old, new]: [&Config; 2],
         offline: &Offline,
     ) -> Result<(), Failure> {
-        if !offline.settings.selection.may_be_sandbox(&subject.pod.to_string()) {
+        if !offline
+            .settings
+            .selection
+            .may_be_sandbox(&subject.pod.to_string())
+        {
             return Ok(());
         }
         self.pods += 1;
         let marked = mark(&subject.pod).unwrap_or_default();
-        let brought: Vec<&Runtime> = marked.iter().filter_map(|(name, _)| old.runtime(name)).collect();
-        let pristine = InputPod { pod: uninject(&subject.pod, &brought, Known::Equal), ..subject.clone() };
-        let names = offline.requested(&subject.pod, marked.into_iter().map(|(name, _)| name).collect());
+        let brought: Vec<&Runtime> = marked
+            .iter()
+            .filter_map(|(name, _)| old.runtime(name))
+            .collect();
+        let pristine = InputPod {
+            pod: uninject(&subject.pod, &brought, Known::Equal),
+            ..subject.clone()
+        };
+        let names = offline.requested(
+            &subject.pod,
+            marked.into_iter().map(|(name, _)| name).collect(),
+        );
         let before = made(&pristine, &names, old, offline).await?;
         let after = made(&pristine, &names, new, offline).await?;
         let changes = changes(&before.pod, &after.pod);
         let denied = |made: &Injected| made.outcome == "denied";
-        if changes.is_empty() && denied(&before) == denied(&after) && before.reasons == after.reasons {
+        if changes.is_empty()
+            && denied(&before) == denied(&after)
+            && before.reasons == after.reasons
+        {
             return Ok(());
         }
         // A pod that is denied has no other fields.

@@ -1,5 +1,10 @@
 //! What a dry run prints, in each format.
 
+use engine::review::decide::{Decided, Ignored, Settings, Verdict};
+use engine::review::respond;
+use engine::text::printable;
+use engine::workload::{InputPod, SkippedObject};
+use engine::yaml;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -7,11 +12,6 @@ use super::super::offline::{after, operations};
 use super::super::terminal::{colours, eprint_line, print, style_of_change, styled};
 use super::explain::{self, Explained};
 use super::{DryRunFormat, Failure};
-use engine::review::decide::{Decided, Ignored, Settings, Verdict};
-use engine::review::respond;
-use engine::text::printable;
-use engine::workload::{InputPod, SkippedObject};
-use engine::yaml;
 
 /// The output so far.
 pub(super) struct DryRunReport<'s> {
@@ -65,10 +65,14 @@ impl<'s> DryRunReport<'s> {
             eprint_line(&format!("note: {place}: {note}"));
         }
         if self.format == DryRunFormat::Explain {
-            self.explained.push(explain::explain(subject, creator, decided, self.settings));
+            self.explained
+                .push(explain::explain(subject, creator, decided, self.settings));
         }
         if self.format == DryRunFormat::Review {
-            let uid = subject.review.as_ref().map_or("", |review| review.uid.as_str());
+            let uid = subject
+                .review
+                .as_ref()
+                .map_or("", |review| review.uid.as_str());
             self.response(uid, decided);
         }
         if let Verdict::Denied(denial) = &decided.verdict {
@@ -88,20 +92,28 @@ impl<'s> DryRunReport<'s> {
             DryRunFormat::Patch => print(&format!("{operations}\n"))?,
             DryRunFormat::Yaml => {
                 let separator = if self.printed { "---\n" } else { "" };
-                print(&format!("{separator}{}", yaml::to_string(&after(&subject.pod, &operations)?)))?;
+                print(&format!(
+                    "{separator}{}",
+                    yaml::to_string(&after(&subject.pod, &operations)?)
+                ))?;
                 self.printed = true;
             }
             DryRunFormat::Json => self.pods.push(after(&subject.pod, &operations)?),
             DryRunFormat::Diff => {
                 let changed = after(&subject.pod, &operations)?;
-                print(&diff(place, &yaml::to_string(&subject.pod), &yaml::to_string(&changed)))?;
+                print(&diff(
+                    place,
+                    &yaml::to_string(&subject.pod),
+                    &yaml::to_string(&changed),
+                ))?;
             }
             DryRunFormat::Review | DryRunFormat::Explain => {}
         }
         Ok(())
     }
 
-    /// Prints what needs the whole input; returns whether anything failed and whether a pod was denied.
+    /// Prints what needs the whole input; returns whether anything failed and whether a pod was
+    /// denied.
     pub(super) fn finish(mut self) -> Result<(bool, bool), Failure> {
         match self.format {
             DryRunFormat::Json => {
@@ -133,9 +145,16 @@ fn diff(place: &str, before: &str, after: &str) -> String {
         return format!("{place}: unchanged\n");
     }
     let diff = TextDiff::from_lines(before, after);
-    let plain = diff.unified_diff().context_radius(3).header(place, "injected").to_string();
+    let plain = diff
+        .unified_diff()
+        .context_radius(3)
+        .header(place, "injected")
+        .to_string();
     if !colours() {
         return plain;
     }
-    plain.lines().map(|line| format!("{}\n", styled(line, style_of_change(line), true))).collect()
+    plain
+        .lines()
+        .map(|line| format!("{}\n", styled(line, style_of_change(line), true)))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! The manifests as objects: rendered by `kubectl kustomize` where kubectl is there, else the files themselves.
+//! The manifests as objects: rendered by `kubectl kustomize` where kubectl is there, else the files
+//! themselves.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +11,8 @@ use engine::yaml;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A copy of the manifests with a certificate in `certs/out`, so that nothing is written into the repository.
+/// A copy of the manifests with a certificate in `certs/out`, so that nothing is written into the
+/// repository.
 static COPY: LazyLock<TempDir> = LazyLock::new(|| {
     let copy = TempDir::new().unwrap();
     for tree in ["manifests", "certs"] {
@@ -19,16 +21,27 @@ static COPY: LazyLock<TempDir> = LazyLock::new(|| {
     let out = copy.path().join("certs/out");
     let _ = fs::remove_dir_all(&out);
     let made = Command::new(env!("CARGO_BIN_EXE_sandbox-injector"))
-        .args(["certs", "--dns-name", "sandbox-injector.sandbox-injector-system.svc", "--out"])
+        .args([
+            "certs",
+            "--dns-name",
+            "sandbox-injector.sandbox-injector-system.svc",
+            "--out",
+        ])
         .arg(&out)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     copy
 });
 
 static KUBECTL: LazyLock<bool> = LazyLock::new(|| {
-    let there = Command::new("kubectl").args(["version", "--client"]).output();
+    let there = Command::new("kubectl")
+        .args(["version", "--client"])
+        .output();
     let there = there.is_ok_and(|output| output.status.success());
     if !there {
         // Not by a macro: what those print is only shown of a test that fails.
@@ -75,9 +88,14 @@ impl Objects {
     }
 
     fn rendered(name: &str, components: &[&str]) -> Self {
-        let resource = if name == "base" { "base".to_owned() } else { format!("overlays/{name}") };
+        let resource = if name == "base" {
+            "base".to_owned()
+        } else {
+            format!("overlays/{name}")
+        };
         let of = TempDir::with_prefix_in("test-", COPY.path().join("manifests")).unwrap();
-        let mut kustomization = format!("kind: Kustomization\nresources: [../{resource}]\ncomponents:\n");
+        let mut kustomization =
+            format!("kind: Kustomization\nresources: [../{resource}]\ncomponents:\n");
         for component in components {
             kustomization.push_str(&format!("- ../components/{component}\n"));
         }
@@ -88,7 +106,10 @@ impl Objects {
     /// The one object of a kind and name.
     #[track_caller]
     pub(super) fn get(&self, kind: &str, name: &str) -> &Value {
-        let found: Vec<&Value> = self.of(kind).filter(|object| object["metadata"]["name"] == name).collect();
+        let found: Vec<&Value> = self
+            .of(kind)
+            .filter(|object| object["metadata"]["name"] == name)
+            .collect();
         assert_eq!(found.len(), 1, "{kind} {name}");
         found[0]
     }
@@ -102,8 +123,17 @@ impl Objects {
 /// Renders a directory of the copy.
 #[track_caller]
 pub(super) fn kustomize(directory: &Path) -> String {
-    let output = Command::new("kubectl").arg("kustomize").arg(directory).output().unwrap();
-    assert!(output.status.success(), "{}: {}", directory.display(), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("kubectl")
+        .arg("kustomize")
+        .arg(directory)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        directory.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -125,13 +155,20 @@ pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
 /// The objects in a text.
 #[track_caller]
 pub(super) fn documents(text: &str) -> Vec<Value> {
-    yaml::documents(text).into_iter().map(|document| document.unwrap().value).collect()
+    yaml::documents(text)
+        .into_iter()
+        .map(|document| document.unwrap().value)
+        .collect()
 }
 
 fn read(directory: &str) -> Vec<Value> {
     let files = files(Path::new(directory));
-    let manifests = files.iter().filter(|path| !path.ends_with("kustomization.yaml"));
-    manifests.flat_map(|path| documents(&fs::read_to_string(path).unwrap())).collect()
+    let manifests = files
+        .iter()
+        .filter(|path| !path.ends_with("kustomization.yaml"));
+    manifests
+        .flat_map(|path| documents(&fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 fn copy_tree(from: &Path, to: &Path) {

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use sandbox_injector::metrics::Admission;
-use sandbox_injector::metrics::Lookup;
-use sandbox_injector::metrics::Metrics;
-use sandbox_injector::metrics::Reload;
+use sandbox_injector::metrics::{Admission, Lookup, Metrics, Reload};
 use serde_json::Value;
 
 use super::labels;
@@ -20,32 +17,57 @@ fn series() -> BTreeSet<String> {
     metrics.runtime("csi").injection();
     metrics.runtime("csi").conflict();
     let name = |line: &str| line.split([' ', '{']).next().unwrap_or_default().to_owned();
-    metrics.text().lines().filter(|line| !line.starts_with('#')).map(name).collect()
+    metrics
+        .text()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(name)
+        .collect()
 }
 
 /// Checks that every metric in an expression exists.
 fn check(expression: &str, series: &BTreeSet<String>) {
     for part in expression.split("sandbox_injector_").skip(1) {
-        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+        let end = part
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(part.len());
         let name = format!("sandbox_injector_{}", &part[..end]);
         assert!(series.contains(&name), "no metric {name}: {expression}");
     }
     let values = |label: &str| -> Vec<String> {
         let parts = expression.split(label).skip(1);
         let texts = parts.filter_map(|part| part.trim_start_matches(['=', '~']).strip_prefix('"'));
-        texts.flat_map(|text| text.split('"').next().unwrap().split('|')).map(str::to_owned).collect()
+        texts
+            .flat_map(|text| text.split('"').next().unwrap().split('|'))
+            .map(str::to_owned)
+            .collect()
     };
-    let outcomes: Vec<&str> = Admission::ALL.iter().map(|outcome| outcome.as_str()).collect();
+    let outcomes: Vec<&str> = Admission::ALL
+        .iter()
+        .map(|outcome| outcome.as_str())
+        .collect();
     for outcome in values("outcome") {
-        assert!(outcomes.contains(&outcome.as_str()), "no outcome {outcome}: {expression}");
+        assert!(
+            outcomes.contains(&outcome.as_str()),
+            "no outcome {outcome}: {expression}"
+        );
     }
     let lookups = Lookup::ALL.iter().map(|lookup| lookup.as_str());
-    let results: Vec<&str> = lookups.chain(Reload::ALL.iter().map(|reload| reload.as_str())).collect();
+    let results: Vec<&str> = lookups
+        .chain(Reload::ALL.iter().map(|reload| reload.as_str()))
+        .collect();
     for result in values("result") {
-        assert!(results.contains(&result.as_str()), "no result {result}: {expression}");
+        assert!(
+            results.contains(&result.as_str()),
+            "no result {result}: {expression}"
+        );
     }
     for (open, close) in [('(', ')'), ('[', ']'), ('{', '}')] {
-        assert_eq!(expression.matches(open).count(), expression.matches(close).count(), "{expression}");
+        assert_eq!(
+            expression.matches(open).count(),
+            expression.matches(close).count(),
+            "{expression}"
+        );
     }
 }
 
@@ -58,9 +80,15 @@ fn prometheus_finds_the_service_and_its_port() {
         .filter(|service| matches(&monitor["spec"]["selector"], labels(service)))
         .collect();
     assert_eq!(found.len(), 1);
-    assert_eq!(monitor["spec"]["endpoints"][0]["port"], found[0]["spec"]["ports"][0]["name"]);
+    assert_eq!(
+        monitor["spec"]["endpoints"][0]["port"],
+        found[0]["spec"]["ports"][0]["name"]
+    );
     assert_eq!(monitor["spec"]["endpoints"][0]["path"], "/metrics");
-    assert_eq!(monitor["spec"]["namespaceSelector"]["matchNames"][0], found[0]["metadata"]["namespace"]);
+    assert_eq!(
+        monitor["spec"]["namespaceSelector"]["matchNames"][0],
+        found[0]["metadata"]["namespace"]
+    );
     assert_eq!(found[0]["spec"]["publishNotReadyAddresses"], true);
 }
 
@@ -68,8 +96,9 @@ fn prometheus_finds_the_service_and_its_port() {
 fn every_alert_uses_existing_metrics_and_says_what_to_do() {
     let objects = Objects::overlay("base", &["monitoring"]);
     let series = series();
-    let rules =
-        objects.get("PrometheusRule", "sandbox-injector")["spec"]["groups"][0]["rules"].as_array().unwrap();
+    let rules = objects.get("PrometheusRule", "sandbox-injector")["spec"]["groups"][0]["rules"]
+        .as_array()
+        .unwrap();
     assert!(rules.len() >= 8);
     for rule in rules {
         check(rule["expr"].as_str().unwrap(), &series);
@@ -89,7 +118,9 @@ fn the_dashboard_uses_existing_metrics() {
     let mut ids = BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         assert!(ids.insert(panel["id"].as_u64().unwrap()));
-        assert!(panel["gridPos"]["x"].as_u64().unwrap() + panel["gridPos"]["w"].as_u64().unwrap() <= 24);
+        assert!(
+            panel["gridPos"]["x"].as_u64().unwrap() + panel["gridPos"]["w"].as_u64().unwrap() <= 24
+        );
         for target in panel["targets"].as_array().unwrap() {
             check(target["expr"].as_str().unwrap(), &series);
         }

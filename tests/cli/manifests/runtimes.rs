@@ -19,9 +19,13 @@ fn warnings(entries: &Entries) -> Vec<String> {
 #[test]
 fn the_default_config_map_equals_the_built_in_configuration() {
     let built_in = Source::Embedded.read().unwrap();
-    let files = Source::Directory("manifests/components/default-config/runtimes".into()).read().unwrap();
+    let files = Source::Directory("manifests/components/default-config/runtimes".into())
+        .read()
+        .unwrap();
     assert_eq!(files, built_in);
-    let Some(objects) = Objects::only_rendered("base", &["default-config"]) else { return };
+    let Some(objects) = Objects::only_rendered("base", &["default-config"]) else {
+        return;
+    };
     let config_map = objects.get("ConfigMap", "sandbox-injection-config");
     assert_eq!(config_map["metadata"]["namespace"], "sandbox-system");
     assert_eq!(config_map::entries(config_map).unwrap(), built_in);
@@ -48,15 +52,23 @@ fn the_variant_for_cgroup_v2_only_lacks_the_cgroup_v1_volume() {
 #[test]
 fn components_change_the_one_config_map() {
     let components = ["default-config", "csi-cgroup-v2", "shared-workspace"];
-    let Some(objects) = Objects::only_rendered("cert-manager", &components) else { return };
-    let entries = config_map::entries(objects.get("ConfigMap", "sandbox-injection-config")).unwrap();
+    let Some(objects) = Objects::only_rendered("cert-manager", &components) else {
+        return;
+    };
+    let entries =
+        config_map::entries(objects.get("ConfigMap", "sandbox-injection-config")).unwrap();
     let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["agent-runtime", "csi", "shared-workspace"]);
     let found = warnings(&entries);
     assert!(
-        !found.iter().any(|warning| warning.contains("cgroup") || warning.contains("csi-agent:")),
+        !found
+            .iter()
+            .any(|warning| warning.contains("cgroup") || warning.contains("csi-agent:")),
         "{found:?}"
     );
     let default = warnings(&Source::Embedded.read().unwrap());
-    assert!(default.len() >= found.len(), "{found:?} is more than {default:?}");
+    assert!(
+        default.len() >= found.len(),
+        "{found:?} is more than {default:?}"
+    );
 }

@@ -3,8 +3,7 @@
 use std::fs;
 
 use engine::annotations::RUNTIMES_ANNOTATION;
-use engine::systems::SANDBOX_LABELS;
-use engine::systems::SandboxLabel;
+use engine::systems::{SANDBOX_LABELS, SandboxLabel};
 use serde_json::{Map, Value, json};
 
 use super::objects::Objects;
@@ -37,10 +36,17 @@ fn every_sandbox_pod_costs_one_call_in_every_namespace() {
     for (name, review) in reviews() {
         let request = &review["request"];
         let labels = request["object"]["metadata"]["labels"].as_object().unwrap();
-        let calls = called(mutating(&objects), labels, &namespace(request["namespace"].as_str().unwrap()));
+        let calls = called(
+            mutating(&objects),
+            labels,
+            &namespace(request["namespace"].as_str().unwrap()),
+        );
         assert_eq!(calls.len(), 1, "{name}: {calls:?}");
         // Sandboxes next to the sandbox controllers are sandboxes too.
-        assert_eq!(called(mutating(&objects), labels, &namespace("sandbox-system")), calls);
+        assert_eq!(
+            called(mutating(&objects), labels, &namespace("sandbox-system")),
+            calls
+        );
     }
 }
 
@@ -54,12 +60,20 @@ fn a_pod_with_several_of_the_labels_costs_one_call_too() {
             for (index, SandboxLabel { key, value, .. }) in SANDBOX_LABELS.iter().enumerate() {
                 if subset & (1 << index) != 0 {
                     is_sandbox |= value.is_none() || !other_value;
-                    let value = if other_value { "something" } else { value.unwrap_or("") };
+                    let value = if other_value {
+                        "something"
+                    } else {
+                        value.unwrap_or("")
+                    };
                     labels.insert((*key).to_owned(), value.into());
                 }
             }
             let calls = called(mutating(&objects), &labels, &namespace("default"));
-            assert_eq!(calls.len(), usize::from(is_sandbox), "{labels:?}: {calls:?}");
+            assert_eq!(
+                calls.len(),
+                usize::from(is_sandbox),
+                "{labels:?}: {calls:?}"
+            );
         }
     }
 }
@@ -82,14 +96,22 @@ fn other_pods_and_excluded_namespaces_cost_no_call() {
     assert!(called(mutating(&objects), &plain(own), &namespace("default")).is_empty());
 
     for (_, review) in reviews() {
-        let labels = review["request"]["object"]["metadata"]["labels"].as_object().unwrap();
-        for excluded in
-            ["kube-system", objects.get("Deployment", NAME)["metadata"]["namespace"].as_str().unwrap()]
-        {
+        let labels = review["request"]["object"]["metadata"]["labels"]
+            .as_object()
+            .unwrap();
+        for excluded in [
+            "kube-system",
+            objects.get("Deployment", NAME)["metadata"]["namespace"]
+                .as_str()
+                .unwrap(),
+        ] {
             assert!(called(mutating(&objects), labels, &namespace(excluded)).is_empty());
         }
         let mut switched = namespace("default");
-        switched.insert("sandbox-injector.io/injection".to_owned(), "disabled".into());
+        switched.insert(
+            "sandbox-injector.io/injection".to_owned(),
+            "disabled".into(),
+        );
         assert!(called(mutating(&objects), labels, &switched).is_empty());
         switched.insert("sandbox-injector.io/injection".to_owned(), "enabled".into());
         assert_eq!(called(mutating(&objects), labels, &switched).len(), 1);
@@ -123,7 +145,9 @@ fn the_mutating_webhook_is_called_only_for_new_pods() {
 #[test]
 fn the_validating_webhook_never_blocks_and_is_narrow() {
     let objects = Objects::overlay("base", &[]);
-    let webhooks = objects.get("ValidatingWebhookConfiguration", NAME)["webhooks"].as_array().unwrap();
+    let webhooks = objects.get("ValidatingWebhookConfiguration", NAME)["webhooks"]
+        .as_array()
+        .unwrap();
     for webhook in webhooks {
         assert_eq!(webhook["failurePolicy"], "Ignore");
         assert_eq!(webhook["sideEffects"], "None");
@@ -131,22 +155,56 @@ fn the_validating_webhook_never_blocks_and_is_narrow() {
         assert_eq!(webhook["clientConfig"]["service"]["path"], "/validate");
         assert_eq!(webhook["matchConditions"].as_array().unwrap().len(), 1);
     }
-    let operations: Vec<&Value> = webhooks.iter().map(|webhook| &webhook["rules"][0]["operations"]).collect();
-    assert_eq!(operations, [&json!(["CREATE", "UPDATE", "DELETE"]), &json!(["CREATE", "UPDATE"])]);
-    let resources: Vec<&Value> = webhooks.iter().map(|webhook| &webhook["rules"][0]["resources"]).collect();
-    assert_eq!(resources, [&json!(["configmaps"]), &json!(["sandboxes", "sandboxclaims"])]);
+    let operations: Vec<&Value> = webhooks
+        .iter()
+        .map(|webhook| &webhook["rules"][0]["operations"])
+        .collect();
+    assert_eq!(
+        operations,
+        [
+            &json!(["CREATE", "UPDATE", "DELETE"]),
+            &json!(["CREATE", "UPDATE"])
+        ]
+    );
+    let resources: Vec<&Value> = webhooks
+        .iter()
+        .map(|webhook| &webhook["rules"][0]["resources"])
+        .collect();
+    assert_eq!(
+        resources,
+        [
+            &json!(["configmaps"]),
+            &json!(["sandboxes", "sandboxclaims"])
+        ]
+    );
 
     // The ConfigMap that the program reads is the one that is checked.
-    let (config_namespace, config_name) = flag(&objects, "--config-map")[0].split_once('/').unwrap();
-    let expression = webhooks[0]["matchConditions"][0]["expression"].as_str().unwrap();
-    assert!(expression.ends_with(&format!("== '{config_name}'")), "{expression}");
+    let (config_namespace, config_name) =
+        flag(&objects, "--config-map")[0].split_once('/').unwrap();
+    let expression = webhooks[0]["matchConditions"][0]["expression"]
+        .as_str()
+        .unwrap();
+    assert!(
+        expression.ends_with(&format!("== '{config_name}'")),
+        "{expression}"
+    );
     assert_eq!(
         webhooks[0]["namespaceSelector"],
         json!({"matchLabels": {"kubernetes.io/metadata.name": config_namespace}})
     );
-    let expression = webhooks[1]["matchConditions"][0]["expression"].as_str().unwrap();
-    for annotation in ["csi-volume-config", "csi-volume-name", "csi-mount-point", "csi-subpath"] {
-        assert!(expression.contains(&format!("'{annotation}'")), "{annotation}");
+    let expression = webhooks[1]["matchConditions"][0]["expression"]
+        .as_str()
+        .unwrap();
+    for annotation in [
+        "csi-volume-config",
+        "csi-volume-name",
+        "csi-mount-point",
+        "csi-subpath",
+    ] {
+        assert!(
+            expression.contains(&format!("'{annotation}'")),
+            "{annotation}"
+        );
     }
 }
 
@@ -156,18 +214,35 @@ fn the_report_covers_the_same_pods_and_denies_none() {
     let policy = &objects.get("ValidatingAdmissionPolicy", "sandbox-injector-report")["spec"];
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();
     for SandboxLabel { key, value, .. } in SANDBOX_LABELS {
-        assert!(condition.contains(&format!("'{key}' in object.metadata.labels")), "{key}");
-        let of_value = format!("object.metadata.labels['{key}'] == '{}'", value.unwrap_or_default());
+        assert!(
+            condition.contains(&format!("'{key}' in object.metadata.labels")),
+            "{key}"
+        );
+        let of_value = format!(
+            "object.metadata.labels['{key}'] == '{}'",
+            value.unwrap_or_default()
+        );
         assert_eq!(condition.contains(&of_value), value.is_some(), "{key}");
     }
-    assert_eq!(condition.matches("' in object.metadata.labels").count(), SANDBOX_LABELS.len());
+    assert_eq!(
+        condition.matches("' in object.metadata.labels").count(),
+        SANDBOX_LABELS.len()
+    );
     let opted_out = policy["matchConditions"][1]["expression"].as_str().unwrap();
-    assert!(opted_out.contains(&format!("object.metadata.annotations['{RUNTIMES_ANNOTATION}']")));
+    assert!(opted_out.contains(&format!(
+        "object.metadata.annotations['{RUNTIMES_ANNOTATION}']"
+    )));
     let validation = policy["validations"][0]["expression"].as_str().unwrap();
     assert!(validation.contains("'sandbox-injector.io/status' in object.metadata.annotations"));
-    assert_eq!(policy["matchConstraints"]["resourceRules"][0]["operations"], json!(["CREATE"]));
+    assert_eq!(
+        policy["matchConstraints"]["resourceRules"][0]["operations"],
+        json!(["CREATE"])
+    );
     assert_eq!(policy["failurePolicy"], "Ignore");
-    let binding = &objects.get("ValidatingAdmissionPolicyBinding", "sandbox-injector-report")["spec"];
+    let binding = &objects.get(
+        "ValidatingAdmissionPolicyBinding",
+        "sandbox-injector-report",
+    )["spec"];
     assert_eq!(binding["policyName"], "sandbox-injector-report");
     assert_eq!(binding["validationActions"], json!(["Audit", "Warn"]));
 }

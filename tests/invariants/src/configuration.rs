@@ -2,12 +2,10 @@
 
 use std::sync::LazyLock;
 
-use engine::config::Config;
-use engine::config::config_map;
 use engine::config::config_map::Entries;
-use engine::config::finding::Finding;
-use engine::config::finding::Severity;
+use engine::config::finding::{Finding, Severity};
 use engine::config::region::Region;
+use engine::config::{Config, config_map};
 use engine::inject::OnConflict;
 use engine::review::decide::Settings;
 use engine::runtimes::DefaultRuntimes;
@@ -19,11 +17,13 @@ use super::pair::review;
 
 /// The loader on any text.
 ///
-/// A text that begins with `@` contains keys, each on a line of its own after an `@` and followed by its value, as the
-/// files of a directory do; another one is a ConfigMap's manifest or else the value of a single key. Whatever loads
-/// injects into pods as it should.
+/// A text that begins with `@` contains keys, each on a line of its own after an `@` and followed
+/// by its value, as the files of a directory do; another one is a ConfigMap's manifest or else the
+/// value of a single key. Whatever loads injects into pods as it should.
 pub fn configuration(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let entries = entries(text);
     for (_, text) in entries.iter() {
         same_when_written_again(text);
@@ -37,7 +37,10 @@ pub fn configuration(data: &[u8]) {
             }
             Err(rejected) => {
                 findings(&rejected.findings, &[Severity::Warning, Severity::Error]);
-                let errors = rejected.findings.iter().filter(|finding| finding.severity == Severity::Error);
+                let errors = rejected
+                    .findings
+                    .iter()
+                    .filter(|finding| finding.severity == Severity::Error);
                 assert!(errors.count() > 0, "refused for nothing");
             }
         }
@@ -46,8 +49,8 @@ pub fn configuration(data: &[u8]) {
     injects(&entries, data.len().is_multiple_of(2));
 }
 
-/// However far an input unfolds, what is said of it stays below this. A path and its finding take a few hundred bytes for
-/// each value, and the paths of all values have a bound.
+/// However far an input unfolds, what is said of it stays below this. A path and its finding take a
+/// few hundred bytes for each value, and the paths of all values have a bound.
 const MOST_SAID: usize = 64 << 20;
 
 fn findings(findings: &[Finding], severities: &[Severity]) {
@@ -55,10 +58,17 @@ fn findings(findings: &[Finding], severities: &[Severity]) {
     for finding in findings {
         let said = finding.to_string();
         assert!(severities.contains(&finding.severity), "{said:?}");
-        assert!(!finding.message.is_empty() && !said.contains(['\n', '\r']), "{said:?}");
+        assert!(
+            !finding.message.is_empty() && !said.contains(['\n', '\r']),
+            "{said:?}"
+        );
         length += said.len();
     }
-    assert!(length <= MOST_SAID, "{} findings with {length} bytes", findings.len());
+    assert!(
+        length <= MOST_SAID,
+        "{} findings with {length} bytes",
+        findings.len()
+    );
 }
 
 fn entries(text: &str) -> Entries {
@@ -69,7 +79,9 @@ fn entries(text: &str) -> Entries {
             .map(|(key, text)| (key.to_owned(), text.to_owned()))
             .collect();
     }
-    let manifest = yaml::value(text).ok().and_then(|manifest| config_map::entries(&manifest).ok());
+    let manifest = yaml::value(text)
+        .ok()
+        .and_then(|manifest| config_map::entries(&manifest).ok());
     manifest.unwrap_or_else(|| Entries::from([("tools", text)]))
 }
 
@@ -90,17 +102,31 @@ fn usable(config: &Config) {
         assert!(config.runtime(&runtime.name).is_some());
     }
     for rule in config.pools() {
-        assert!(rule.runtimes.iter().all(|name| config.runtime(name).is_some()), "{rule:?}");
+        assert!(
+            rule.runtimes
+                .iter()
+                .all(|name| config.runtime(name).is_some()),
+            "{rule:?}"
+        );
     }
 }
 
 /// All of it at once into pods with little and with much of their own.
 fn injects(entries: &Entries, keep: bool) {
-    let names = entries.iter().map(|(key, _)| key.clone()).filter(|key| key != "pools");
+    let names = entries
+        .iter()
+        .map(|(key, _)| key.clone())
+        .filter(|key| key != "pools");
     let mut settings = Settings::default();
     settings.selection.forced = Some(DefaultRuntimes(names.collect()));
-    settings.injection.on_conflict = if keep { OnConflict::Keep } else { OnConflict::Deny };
-    let Some(edge) = Edge::new(entries.clone(), settings) else { return };
+    settings.injection.on_conflict = if keep {
+        OnConflict::Keep
+    } else {
+        OnConflict::Deny
+    };
+    let Some(edge) = Edge::new(entries.clone(), settings) else {
+        return;
+    };
     for body in PODS.iter() {
         edge.check(body);
     }

@@ -1,19 +1,14 @@
 //! The decoder of reviews beside a plain reading of the same JSON.
 
 use engine::pod::Pod;
-use engine::review::decode::MalformedReview;
-use engine::review::decode::PodReview;
-use engine::review::decode::RawReview;
-use engine::review::decode::Reviewed;
-use engine::review::decode::decode;
-use engine::review::decode::decode_raw;
+use engine::review::decode::{MalformedReview, PodReview, RawReview, Reviewed, decode, decode_raw};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// The decoder alone.
 ///
-/// It takes nothing that is not JSON, names no more than it was given, and where a plain reading of the body makes
-/// sense it sees the same names there.
+/// It takes nothing that is not JSON, names no more than it was given, and where a plain reading of
+/// the body makes sense it sees the same names there.
 pub fn review_decoder(data: &[u8]) {
     let json = serde_json::from_slice::<IgnoredAny>(data).is_ok();
     let plain: Option<Value> = serde_json::from_slice(data).ok();
@@ -42,8 +37,12 @@ pub fn review_decoder(data: &[u8]) {
 
 fn refused(error: &MalformedReview) {
     let reason = error.to_string();
-    // The reasons are the decoder's own words and none of the body's, so they have a length of their own too.
-    assert!(!reason.is_empty() && reason.len() <= 256 && !reason.contains('\n'), "{reason:?}");
+    // The reasons are the decoder's own words and none of the body's, so they have a length of
+    // their own too.
+    assert!(
+        !reason.is_empty() && reason.len() <= 256 && !reason.contains('\n'),
+        "{reason:?}"
+    );
 }
 
 fn same_as_raw(review: &PodReview<'_>, raw: &RawReview<'_>) {
@@ -83,7 +82,10 @@ fn same_as_plain(review: &PodReview<'_>, request: &Value) {
 fn same_pod(pod: &Pod<'_>, plain: &Value) {
     let metadata = &plain["metadata"];
     assert_eq!(pod.metadata.name.as_deref(), metadata["name"].as_str());
-    assert_eq!(pod.metadata.generate_name.as_deref(), metadata["generateName"].as_str());
+    assert_eq!(
+        pod.metadata.generate_name.as_deref(),
+        metadata["generateName"].as_str()
+    );
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
         match pod.label(key) {
             Ok(found) => assert_eq!(found.as_deref(), value.as_str(), "{key:?}"),
@@ -96,8 +98,14 @@ fn same_pod(pod: &Pod<'_>, plain: &Value) {
             Err(_) => assert!(!value.is_string() && !value.is_null(), "{key:?}"),
         }
     }
-    for (found, field) in [(pod.containers(), "containers"), (pod.init_containers(), "initContainers")] {
-        let plain = plain["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (found, field) in [
+        (pod.containers(), "containers"),
+        (pod.init_containers(), "initContainers"),
+    ] {
+        let plain = plain["spec"][field]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         assert_eq!(found.len(), plain.len(), "{field}");
         for (found, plain) in found.iter().zip(plain) {
             assert_eq!(*found.name, *plain["name"].as_str().unwrap_or_default());

@@ -1,8 +1,9 @@
-//! Pods and configurations out of a stream of bytes. They collide often: everything comes from small pools, and most of
-//! it is the same on both sides.
+//! Pods and configurations out of a stream of bytes. They collide often: everything comes from
+//! small pools, and most of it is the same on both sides.
 //!
-//! A [`Generator::tidy`] one makes configurations that load and pods as their owners write them, in the forms that the
-//! model of the engine's tests knows. A [`Generator::wild`] one knows more forms, and spoils some of what it makes.
+//! A [`Generator::tidy`] one makes configurations that load and pods as their owners write them, in
+//! the forms that the model of the engine's tests knows. A [`Generator::wild`] one knows more
+//! forms, and spoils some of what it makes.
 
 mod container;
 mod spoil;
@@ -35,17 +36,25 @@ pub struct Setup {
 impl Setup {
     /// The entries of the configuration.
     pub fn entries(&self) -> Entries {
-        self.runtimes.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+        self.runtimes
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect()
     }
 
     /// The requested runtimes.
     pub fn asked(&self) -> Vec<(&str, &Value)> {
         let find = |name: &String| self.runtimes.iter().find(|(other, _)| other == name);
-        self.asked.iter().filter_map(find).map(|(name, value)| (name.as_str(), value)).collect()
+        self.asked
+            .iter()
+            .filter_map(find)
+            .map(|(name, value)| (name.as_str(), value))
+            .collect()
     }
 }
 
-/// Makes pods and configurations of the choices that bytes stand for. Where the bytes end, the first choice is made.
+/// Makes pods and configurations of the choices that bytes stand for. Where the bytes end, the
+/// first choice is made.
 pub struct Generator<'s, 'd> {
     bytes: &'s mut Unstructured<'d>,
     wild: bool,
@@ -100,12 +109,15 @@ impl<'s, 'd> Generator<'s, 'd> {
             (1, _) => json!({"name": name, "emptyDir": {}}),
             (2, _) => json!({"name": name, "emptyDir": {"medium": "Memory"}}),
             (3, _) => json!({"name": name, "emptyDir": {"sizeLimit": "1024Mi"}}),
-            (4, _) => json!({"name": name, "configMap": {"name": "x", "items": [{"key": "k", "path": "p"}]}}),
+            (4, _) => {
+                json!({"name": name, "configMap": {"name": "x", "items": [{"key": "k", "path": "p"}]}})
+            }
             (5, _) => json!({"name": name, "hostPath": {"path": "/other", "type": ""}}),
             (12, _) => json!({"name": name, "hostPath": {"path": "/host"}}),
             (13, _) => json!({"name": name, "configMap": {"name": "x", "defaultMode": 420}}),
             (14, _) => {
-                let token = json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}});
+                let token =
+                    json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}});
                 json!({"name": name, "projected": {"sources": [token]}})
             }
             (_, 0) => json!({"name": name, "hostPath": {"path": "/host", "type": "Directory"}}),
@@ -119,7 +131,12 @@ impl<'s, 'd> Generator<'s, 'd> {
     fn metadata_map(&mut self) -> Value {
         let mut map = json!({});
         for _ in 0..self.below(3) {
-            let keys = ["team", "example.com/level", "a~b", "sandbox-injector.io/status"];
+            let keys = [
+                "team",
+                "example.com/level",
+                "a~b",
+                "sandbox-injector.io/status",
+            ];
             let key = keys[self.form(2, 4)];
             map[key] = json!(["1", "2", ""][self.form(2, 3)]);
         }
@@ -178,7 +195,11 @@ impl<'s, 'd> Generator<'s, 'd> {
         }
         // The model knows none of the names that have a meaning of their own.
         let name = |index: usize| {
-            if self.wild { RUNTIMES[index].to_owned() } else { format!("runtime-{}", index + 1) }
+            if self.wild {
+                RUNTIMES[index].to_owned()
+            } else {
+                format!("runtime-{}", index + 1)
+            }
         };
         let mut asked: Vec<String> = (0..count).map(name).collect();
         let runtimes = asked.iter().cloned().zip(values).collect();
@@ -220,12 +241,20 @@ impl<'s, 'd> Generator<'s, 'd> {
             7 => annotations["kubectl.kubernetes.io/default-container"] = json!("nobody"),
             8 => annotations["sandbox-injector.io/status"] = json!(SECRET),
             10 | 11 => {
-                let wanted = ["csi", "none", "tools,csi", "all", "agent-runtime, csi", "\u{7f}"];
+                let wanted = [
+                    "csi",
+                    "none",
+                    "tools,csi",
+                    "all",
+                    "agent-runtime, csi",
+                    "\u{7f}",
+                ];
                 annotations["sandbox-injector.io/runtimes"] = json!(self.pick(&wanted));
             }
             _ => {}
         }
-        let mut metadata = json!({"namespace": "default", "labels": labels, "annotations": annotations});
+        let mut metadata =
+            json!({"namespace": "default", "labels": labels, "annotations": annotations});
         match form {
             4 => metadata["generateName"] = json!("demo-"),
             _ => metadata["name"] = json!(["demo-x7k2m", "\u{7f}\u{e9}\"", ""][self.form(1, 3)]),
@@ -251,12 +280,23 @@ impl<'s, 'd> Generator<'s, 'd> {
             "containers": containers,
         });
         unique(&mut spec, "volumes", |volume| volume["name"].to_string());
-        unique(&mut spec, "initContainers", |container| container["name"].to_string());
+        unique(&mut spec, "initContainers", |container| {
+            container["name"].to_string()
+        });
         let init = spec["initContainers"].clone();
-        let taken: Vec<&Value> =
-            init.as_array().into_iter().flatten().map(|container| &container["name"]).collect();
-        spec["containers"].as_array_mut().unwrap().retain(|container| !taken.contains(&&container["name"]));
-        unique(&mut spec, "containers", |container| container["name"].to_string());
+        let taken: Vec<&Value> = init
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|container| &container["name"])
+            .collect();
+        spec["containers"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|container| !taken.contains(&&container["name"]));
+        unique(&mut spec, "containers", |container| {
+            container["name"].to_string()
+        });
         match self.form(12, 13) {
             5 => spec["volumes"] = Value::Null,
             6 => spec["initContainers"] = Value::Null,
@@ -268,7 +308,8 @@ impl<'s, 'd> Generator<'s, 'd> {
             12 => spec["hostNetwork"] = json!(true),
             _ => {}
         }
-        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": self.metadata(), "spec": spec});
+        let mut pod =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": self.metadata(), "spec": spec});
         if self.wild && self.once_in(4) {
             self.spoil(&mut pod);
         }
@@ -282,7 +323,9 @@ fn containers_of(runtime: &mut Value) -> Vec<&mut Value> {
     for (field, value) in runtime.as_object_mut().unwrap() {
         match field.as_str() {
             "mainContainer" => all.push(value),
-            "csiSidecar" | "initContainers" | "containers" => all.extend(value.as_array_mut().unwrap()),
+            "csiSidecar" | "initContainers" | "containers" => {
+                all.extend(value.as_array_mut().unwrap())
+            }
             _ => {}
         }
     }
@@ -305,7 +348,9 @@ fn unique(object: &mut Value, field: &str, identity: impl Fn(&Value) -> String) 
 
 /// Only the first mount at each path stays.
 fn unique_mounts(container: &mut Value) {
-    unique(container, "volumeMounts", |mount| clean(mount["mountPath"].as_str().unwrap()));
+    unique(container, "volumeMounts", |mount| {
+        clean(mount["mountPath"].as_str().unwrap())
+    });
 }
 
 /// Takes the null away that indexing left where there was nothing.

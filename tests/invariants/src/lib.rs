@@ -1,7 +1,8 @@
 //! What must hold of the engine for any input at all, said once.
 //!
-//! Each function takes bytes as a fuzzer makes them up and panics where something does not hold. The fuzz targets call
-//! them on ever new inputs; the engine's tests call them on the inputs that are kept.
+//! Each function takes bytes as a fuzzer makes them up and panics where something does not hold.
+//! The fuzz targets call them on ever new inputs; the engine's tests call them on the inputs that
+//! are kept.
 
 mod configuration;
 mod decoder;

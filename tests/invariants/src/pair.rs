@@ -16,7 +16,9 @@ pub fn pod_and_configuration(data: &[u8]) {
     let flags: u8 = bytes.arbitrary().unwrap_or_default();
     let mut generator = Generator::wild(&mut bytes);
     let (entries, pod) = (generator.entries(), generator.pod());
-    let Some(edge) = Edge::new(entries.clone(), settings(flags, &entries)) else { return };
+    let Some(edge) = Edge::new(entries.clone(), settings(flags, &entries)) else {
+        return;
+    };
     edge.check(review(&pod).to_string().as_bytes());
 }
 
@@ -28,7 +30,10 @@ fn settings(flags: u8, entries: &Entries) -> Settings {
     settings.injection.status_annotation = flags & 2 == 0;
     settings.report_only = flags & 0b1_1100 == 0b1_1100;
     if flags & 0b110_0000 != 0 {
-        let names = entries.iter().map(|(key, _)| key.clone()).filter(|key| key != "pools");
+        let names = entries
+            .iter()
+            .map(|(key, _)| key.clone())
+            .filter(|key| key != "pools");
         settings.selection.forced = Some(DefaultRuntimes(names.collect()));
     }
     settings

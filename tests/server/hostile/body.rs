@@ -1,15 +1,15 @@
 //! Bodies to send, and a table's word on each: what becomes of the review.
 
 use serde_json::Value;
+use support::client::Answer;
+use support::raw::Raw;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-
-use support::{client::Answer, raw::Raw};
 
 use super::verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict};
 
 /// What must become of a body, and words that the answer must contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
     Patched,
     Passed,
@@ -29,7 +29,12 @@ pub(crate) struct Body {
 }
 
 pub(crate) fn body(what: impl Into<String>, bytes: impl Into<Vec<u8>>, expected: Expected) -> Body {
-    Body { what: what.into(), bytes: bytes.into(), uid: UID.to_owned(), expected }
+    Body {
+        what: what.into(),
+        bytes: bytes.into(),
+        uid: UID.to_owned(),
+        expected,
+    }
 }
 
 pub(crate) fn request(body: &[u8]) -> Vec<u8> {
@@ -40,17 +45,30 @@ pub(crate) fn request(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Sends each body with a good review before and after it on one connection: the next one's first is the review after
-/// it on a new connection.
+/// Sends each body with a good review before and after it on one connection: the next one's first
+/// is the review after it on a new connection.
 pub(crate) async fn expect(what: &str, bodies: &[Body]) {
     let service = start().await;
     let (mut tally, good) = (Tally::default(), request(good().as_bytes()));
     let mut before = "nothing";
-    for Body { what, bytes, uid, expected } in bodies {
+    for Body {
+        what,
+        bytes,
+        uid,
+        expected,
+    } in bodies
+    {
         let mut connection = Raw::new(service.connect().await.unwrap());
-        connection.send(&[&*good, &*request(bytes), &*good].concat()).await;
+        connection
+            .send(&[&*good, &*request(bytes), &*good].concat())
+            .await;
         expect_patched(&mut connection, before).await;
-        let verdict = check(&connection.answer(false).await.expect(what), what, uid, *expected);
+        let verdict = check(
+            &connection.answer(false).await.expect(what),
+            what,
+            uid,
+            *expected,
+        );
         tally.count_verdict(&verdict);
         expect_patched(&mut connection, what).await;
         before = what;
@@ -74,11 +92,12 @@ pub(crate) fn check(answer: &Answer, what: &str, uid: &str, expected: Expected) 
         }
         _ => false,
     };
-    assert!(as_expected, "{what}: expected {expected:?}, got {verdict:?}");
+    assert!(
+        as_expected,
+        "{what}: expected {expected:?}, got {verdict:?}"
+    );
     verdict
 }
-
-// === The good review, spoilt ===
 
 const MARK: &str = "authority";
 
@@ -94,7 +113,10 @@ fn spoilt(change: impl FnOnce(&mut Value), with: &str) -> String {
 pub(crate) fn with(path: &str, raw: &str) -> String {
     let (parent, key) = path.rsplit_once('/').unwrap();
     let key = key.replace("~1", "/");
-    spoilt(|review| review.pointer_mut(parent).unwrap()[key] = MARK.into(), raw)
+    spoilt(
+        |review| review.pointer_mut(parent).unwrap()[key] = MARK.into(),
+        raw,
+    )
 }
 
 /// With `"key": value` written after the other members of the object at `path`.

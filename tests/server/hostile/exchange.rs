@@ -5,13 +5,14 @@ use support::raw::Raw;
 use super::verdict::{Tally, UID, Verdict, conclude, expect_next_served, good, start, verdict};
 
 /// What becomes of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     /// The next request is served on it.
     Stays,
     /// The server closes.
     Closed,
-    /// The client says that nothing will follow, which it may do in the middle; then the server closes.
+    /// The client says that nothing will follow, which it may do in the middle; then the server
+    /// closes.
     Finished,
 }
 
@@ -30,7 +31,12 @@ pub(crate) fn exchange(
     answers: &'static [&'static str],
     after: After,
 ) -> Exchange {
-    Exchange { what, bytes: bytes.into(), answers, after }
+    Exchange {
+        what,
+        bytes: bytes.into(),
+        answers,
+        after,
+    }
 }
 
 /// A request with these header lines besides the usual ones.
@@ -49,12 +55,18 @@ pub(crate) fn whole() -> String {
     whole_with("")
 }
 
-/// Holds each exchange against what came, and sends a good review afterwards: on a new connection, and on the same
-/// one where it stays.
+/// Holds each exchange against what came, and sends a good review afterwards: on a new connection,
+/// and on the same one where it stays.
 pub(crate) async fn expect(title: &str, exchanges: &[Exchange]) {
     let service = start().await;
     let mut tally = Tally::default();
-    for Exchange { what, bytes, answers, after } in exchanges {
+    for Exchange {
+        what,
+        bytes,
+        answers,
+        after,
+    } in exchanges
+    {
         let mut connection = Raw::new(service.connect().await.unwrap());
         connection.send(bytes).await;
         if *after == After::Finished {
@@ -81,7 +93,10 @@ pub(crate) async fn expect(title: &str, exchanges: &[Exchange]) {
         }
         if *after == After::Stays {
             connection.send(whole().as_bytes()).await;
-            let next = connection.answer(false).await.unwrap_or_else(|| panic!("{what}: closed"));
+            let next = connection
+                .answer(false)
+                .await
+                .unwrap_or_else(|| panic!("{what}: closed"));
             assert_eq!(verdict(&next, UID), Verdict::Patched, "after {what}");
         } else {
             connection.expect_closed(what).await;

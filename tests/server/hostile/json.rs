@@ -2,16 +2,11 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-
 use support::raw::Raw;
 
-use super::{
-    body::{
-        Expected::{self, Denied, Malformed, Passed, Patched},
-        and, body, check, expect, expect_patched, renamed, request, with,
-    },
-    verdict::{Tally, UID, conclude, good, start},
-};
+use super::body::Expected::{self, Denied, Malformed, Passed, Patched};
+use super::body::{and, body, check, expect, expect_patched, renamed, request, with};
+use super::verdict::{Tally, UID, conclude, good, start};
 
 const OBJECT: &str = "/request/object";
 const POOL: &str = "agents.kruise.io/sandbox-pool";
@@ -27,9 +22,15 @@ async fn a_review_truncated_at_any_byte_gets_400() {
     for begin in (0..good.len()).step_by(RUN) {
         let mut connection = Raw::new(service.connect().await.unwrap());
         for length in begin..good.len().min(begin + RUN) {
-            connection.send(&[request(&good.as_bytes()[..length]), next.clone()].concat()).await;
+            connection
+                .send(&[request(&good.as_bytes()[..length]), next.clone()].concat())
+                .await;
             let answer = connection.answer(false).await.expect("an answer");
-            let expected = Malformed(if length == 0 { "body: is empty" } else { "body: not an" });
+            let expected = Malformed(if length == 0 {
+                "body: is empty"
+            } else {
+                "body: not an"
+            });
             tally.count_verdict(&check(&answer, &format!("{length} bytes"), UID, expected));
             expect_patched(&mut connection, &format!("{length} bytes")).await;
         }
@@ -37,8 +38,8 @@ async fn a_review_truncated_at_any_byte_gets_400() {
     conclude(&service, "JSON, cut off", &tally).await;
 }
 
-/// For each value of [`WRONG`], what it makes of the review in the place of a value that is read: `m`alformed,
-/// `d`enied, `p`assed or patched (`.`).
+/// For each value of [`WRONG`], what it makes of the review in the place of a value that is read:
+/// `m`alformed, `d`enied, `p`assed or patched (`.`).
 const READ: &[(&str, &str)] = &[
     ("", "mmmmmm"),
     ("/apiVersion", "mmmmmm"),
@@ -59,14 +60,23 @@ const READ: &[(&str, &str)] = &[
     ("/request/object/metadata/name", ".d.ddd"),
     ("/request/object/metadata/labels", "pddddp"),
     ("/request/object/metadata/annotations", ".dddd."),
-    ("/request/object/metadata/annotations/sandbox-injector.io~1runtimes", ".ddddd"),
+    (
+        "/request/object/metadata/annotations/sandbox-injector.io~1runtimes",
+        ".ddddd",
+    ),
     ("/request/object/metadata/ownerReferences", ".ddddd"),
     ("/request/object/metadata/ownerReferences/0", "dddddd"),
-    ("/request/object/metadata/ownerReferences/0/apiVersion", "dd.ddd"),
+    (
+        "/request/object/metadata/ownerReferences/0/apiVersion",
+        "dd.ddd",
+    ),
     ("/request/object/metadata/ownerReferences/0/kind", "dd.ddd"),
     ("/request/object/metadata/ownerReferences/0/name", "dd.ddd"),
     ("/request/object/metadata/ownerReferences/0/uid", ".d.ddd"),
-    ("/request/object/metadata/ownerReferences/0/controller", ".ddd.d"),
+    (
+        "/request/object/metadata/ownerReferences/0/controller",
+        ".ddd.d",
+    ),
     ("/request/object/spec", "dddddd"),
     ("/request/object/spec/containers", "dddddd"),
     ("/request/object/spec/containers/0", "ddddd."),
@@ -103,11 +113,17 @@ async fn a_wrong_type_at_any_place_that_is_read_is_reported_by_its_path() {
     let review: Value = serde_json::from_str(&good()).unwrap();
     let mut all = Vec::new();
     paths(&review, String::new(), &mut all);
-    assert!(READ.iter().all(|(path, _)| all.iter().any(|known| known == path)), "{all:?}");
+    assert!(
+        READ.iter()
+            .all(|(path, _)| all.iter().any(|known| known == path)),
+        "{all:?}"
+    );
     let mut bodies = Vec::new();
     for path in &all {
-        let outcomes =
-            READ.iter().find(|(known, _)| known == path).map_or("......", |(_, outcomes)| *outcomes);
+        let outcomes = READ
+            .iter()
+            .find(|(known, _)| known == path)
+            .map_or("......", |(_, outcomes)| *outcomes);
         for (wrong, outcome) in WRONG.iter().zip(outcomes.chars()) {
             let mut review = review.clone();
             *review.pointer_mut(path).unwrap() = serde_json::from_str(wrong).unwrap();
@@ -134,9 +150,19 @@ async fn nesting_is_limited() {
     let objects = |levels: usize| "{\"a\":".repeat(levels) + "7" + &"}".repeat(levels);
     let mut bodies = Vec::new();
     for (levels, in_pod, in_metadata, as_annotations) in [
-        (10, Patched, Patched, Denied("metadata.annotations: must be an object, not sequence")),
+        (
+            10,
+            Patched,
+            Patched,
+            Denied("metadata.annotations: must be an object, not sequence"),
+        ),
         // The review, its request and the pod are three levels.
-        (124, Patched, Patched, Denied("metadata.annotations: must be")),
+        (
+            124,
+            Patched,
+            Patched,
+            Denied("metadata.annotations: must be"),
+        ),
         (125, Patched, TOO_DEEP, TOO_DEEP),
         (126, TOO_DEEP, TOO_DEEP, TOO_DEEP),
         (128, TOO_DEEP, TOO_DEEP, TOO_DEEP),
@@ -144,18 +170,42 @@ async fn nesting_is_limited() {
         (100_000, TOO_DEEP, TOO_DEEP, TOO_DEEP),
     ] {
         for nested in [arrays(levels), objects(levels)] {
-            bodies.push(body(format!("{levels} in the pod"), with(&format!("{OBJECT}/x"), &nested), in_pod));
+            bodies.push(body(
+                format!("{levels} in the pod"),
+                with(&format!("{OBJECT}/x"), &nested),
+                in_pod,
+            ));
             let metadata = with(&format!("{OBJECT}/metadata/x"), &nested);
-            bodies.push(body(format!("{levels} in the metadata"), metadata, in_metadata));
+            bodies.push(body(
+                format!("{levels} in the metadata"),
+                metadata,
+                in_metadata,
+            ));
         }
         let annotations = with(&format!("{OBJECT}/metadata/annotations"), &arrays(levels));
-        bodies.push(body(format!("{levels} as annotations"), annotations, as_annotations));
-        let at_top = if levels > 128 { TOO_DEEP } else { Malformed("body: not an") };
-        for top in [arrays(levels), objects(levels), "[".repeat(levels), "{\"a\":".repeat(levels)] {
+        bodies.push(body(
+            format!("{levels} as annotations"),
+            annotations,
+            as_annotations,
+        ));
+        let at_top = if levels > 128 {
+            TOO_DEEP
+        } else {
+            Malformed("body: not an")
+        };
+        for top in [
+            arrays(levels),
+            objects(levels),
+            "[".repeat(levels),
+            "{\"a\":".repeat(levels),
+        ] {
             bodies.push(body(format!("{levels} at the top"), top, at_top));
         }
     }
-    let brackets = with(&format!("{OBJECT}/metadata/annotations/x"), &format!("\"{}\"", "[{".repeat(10_000)));
+    let brackets = with(
+        &format!("{OBJECT}/metadata/annotations/x"),
+        &format!("\"{}\"", "[{".repeat(10_000)),
+    );
     bodies.push(body("brackets in a string", brackets, Patched));
     expect("JSON, nested", &bodies).await;
 }
@@ -163,7 +213,11 @@ async fn nesting_is_limited() {
 #[tokio::test]
 async fn a_duplicate_key_counts_last_or_rejects_the_review() {
     let twice = |path: &str, key: &str, value: &str, expected| {
-        body(format!("a second {key} in {path}"), and(path, &format!("\"{key}\""), value), expected)
+        body(
+            format!("a second {key} in {path}"),
+            and(path, &format!("\"{key}\""), value),
+            expected,
+        )
     };
     let malformed = Malformed("duplicate field");
     let denied = Denied("duplicate field");
@@ -184,9 +238,19 @@ async fn a_duplicate_key_counts_last_or_rejects_the_review() {
             twice("/request", "resource", "{}", malformed),
             twice("/request", "name", "\"another\"", malformed),
             twice("/request", "namespace", "\"kube-system\"", malformed),
-            twice("/request", "userInfo", "{\"username\":\"system:admin\"}", malformed),
+            twice(
+                "/request",
+                "userInfo",
+                "{\"username\":\"system:admin\"}",
+                malformed,
+            ),
             twice("/request/resource", "resource", "\"nodes\"", malformed),
-            twice("/request/userInfo", "username", "\"system:admin\"", malformed),
+            twice(
+                "/request/userInfo",
+                "username",
+                "\"system:admin\"",
+                malformed,
+            ),
             twice(OBJECT, "kind", "\"Node\"", Patched),
             twice(OBJECT, "metadata", "{}", denied),
             twice(OBJECT, "spec", "{}", denied),
@@ -196,13 +260,28 @@ async fn a_duplicate_key_counts_last_or_rejects_the_review() {
             twice(&metadata, "annotations", "{}", denied),
             twice(&metadata, "ownerReferences", "[]", denied),
             twice(&format!("{metadata}/labels"), POOL, "\"another\"", Patched),
-            twice(&format!("{metadata}/annotations"), RUNTIMES, "\"none\"", Passed),
-            twice(&format!("{metadata}/annotations"), RUNTIMES, "\"x\"", Denied("runtime \"x\"")),
+            twice(
+                &format!("{metadata}/annotations"),
+                RUNTIMES,
+                "\"none\"",
+                Passed,
+            ),
+            twice(
+                &format!("{metadata}/annotations"),
+                RUNTIMES,
+                "\"x\"",
+                Denied("runtime \"x\""),
+            ),
             twice(&spec, "containers", "[]", denied),
             twice(&spec, "initContainers", "[],\"initContainers\":[]", denied),
             twice(&spec, "volumes", "[],\"volumes\":[]", denied),
             twice(&container, "name", "\"another\"", Patched),
-            twice(&container, "name", "7", Denied("spec.containers[0]: name: must be a string")),
+            twice(
+                &container,
+                "name",
+                "7",
+                Denied("spec.containers[0]: name: must be a string"),
+            ),
             twice(&container, "image", "\"another\"", Patched),
             twice(&container, "env", "null", Patched),
         ],
@@ -213,8 +292,28 @@ async fn a_duplicate_key_counts_last_or_rejects_the_review() {
 #[tokio::test]
 async fn oversized_numbers_are_accepted_where_they_are_not_read() {
     let digits = "9".repeat(400);
-    let large: [&str; 6] = ["1e400", "-1e400", &digits, "-0", "1e-400", "0.1e+99999999999999999999"];
-    let none = ["NaN", "Infinity", "-Infinity", "0x10", "010", "+1", ".5", "5.", "1e", "-", "1_000", "٣"];
+    let large: [&str; 6] = [
+        "1e400",
+        "-1e400",
+        &digits,
+        "-0",
+        "1e-400",
+        "0.1e+99999999999999999999",
+    ];
+    let none = [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "0x10",
+        "010",
+        "+1",
+        ".5",
+        "5.",
+        "1e",
+        "-",
+        "1_000",
+        "٣",
+    ];
     let places = [
         "/metadata/generation",
         "/spec/terminationGracePeriodSeconds",
@@ -229,15 +328,23 @@ async fn oversized_numbers_are_accepted_where_they_are_not_read() {
             _ => number.to_owned(),
         };
         let spoilt = |number: &str| with(&format!("{OBJECT}{place}"), &written(number));
-        bodies.extend(large.map(|number| body(format!("{number} at {place}"), spoilt(number), Patched)));
         bodies.extend(
-            none.map(|number| {
-                body(format!("{number} at {place}"), spoilt(number), Malformed("body: not an"))
-            }),
+            large.map(|number| body(format!("{number} at {place}"), spoilt(number), Patched)),
         );
+        bodies.extend(none.map(|number| {
+            body(
+                format!("{number} at {place}"),
+                spoilt(number),
+                Malformed("body: not an"),
+            )
+        }));
     }
     for number in large {
-        bodies.push(body("a number as uid", with("/request/uid", number), Malformed("body: not an")));
+        bodies.push(body(
+            "a number as uid",
+            with("/request/uid", number),
+            Malformed("body: not an"),
+        ));
         let name = with(&format!("{OBJECT}/metadata/name"), number);
         bodies.push(body("a number as name", name, Denied("metadata.name: ")));
     }
@@ -251,10 +358,23 @@ async fn strings_may_contain_exactly_what_json_allows() {
     let unread = format!("{OBJECT}/spec/nodeName");
     let container = format!("{OBJECT}/spec/containers/0/name");
     let mut bodies = Vec::new();
-    for lone in ["\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\ud800\"", "\"\\ud83d x\""] {
+    for lone in [
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\ud800\"",
+        "\"\\ud83d x\"",
+    ] {
         bodies.extend([
-            body("a lone surrogate as uid", with("/request/uid", lone), Malformed("body: not an")),
-            body("a lone surrogate as name", with(&name, lone), Denied("metadata.name: ")),
+            body(
+                "a lone surrogate as uid",
+                with("/request/uid", lone),
+                Malformed("body: not an"),
+            ),
+            body(
+                "a lone surrogate as name",
+                with(&name, lone),
+                Denied("metadata.name: "),
+            ),
             body(
                 "a lone surrogate as key of a label",
                 and(&labels, lone, "\"x\""),
@@ -265,7 +385,11 @@ async fn strings_may_contain_exactly_what_json_allows() {
                 with(&container, lone),
                 Denied("spec.containers[0]"),
             ),
-            body("a lone surrogate that nobody reads", with(&unread, lone), Patched),
+            body(
+                "a lone surrogate that nobody reads",
+                with(&unread, lone),
+                Patched,
+            ),
         ]);
     }
     for bad in [
@@ -280,8 +404,16 @@ async fn strings_may_contain_exactly_what_json_allows() {
         "x",
         "\"x",
     ] {
-        bodies.push(body(format!("{bad:?} as name"), with(&name, bad), Malformed("body: not an")));
-        bodies.push(body(format!("{bad:?} unread"), with(&unread, bad), Malformed("body: not an")));
+        bodies.push(body(
+            format!("{bad:?} as name"),
+            with(&name, bad),
+            Malformed("body: not an"),
+        ));
+        bodies.push(body(
+            format!("{bad:?} unread"),
+            with(&unread, bad),
+            Malformed("body: not an"),
+        ));
     }
     for fine in [
         "\"\\u0000\"",
@@ -290,15 +422,37 @@ async fn strings_may_contain_exactly_what_json_allows() {
         "\"\\ud83d\\ude00\"",
         "\"\u{10ffff}\"",
     ] {
-        bodies.push(body(format!("{fine:?} as name"), with(&name, fine), Patched));
-        bodies.push(body(format!("{fine:?} as key of a label"), and(&labels, fine, "\"x\""), Patched));
-        bodies.push(body(format!("{fine:?} in a container's name"), with(&container, fine), Patched));
-        let mut as_uid = body(format!("{fine:?} as uid"), with("/request/uid", fine), Patched);
+        bodies.push(body(
+            format!("{fine:?} as name"),
+            with(&name, fine),
+            Patched,
+        ));
+        bodies.push(body(
+            format!("{fine:?} as key of a label"),
+            and(&labels, fine, "\"x\""),
+            Patched,
+        ));
+        bodies.push(body(
+            format!("{fine:?} in a container's name"),
+            with(&container, fine),
+            Patched,
+        ));
+        let mut as_uid = body(
+            format!("{fine:?} as uid"),
+            with("/request/uid", fine),
+            Patched,
+        );
         as_uid.uid = serde_json::from_str(fine).unwrap();
         bodies.push(as_uid);
     }
     // A byte alone, a truncated and an overlong sequence, a surrogate, beyond Unicode.
-    for bytes in [&b"\xff"[..], b"\xe2\x82", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"] {
+    for bytes in [
+        &b"\xff"[..],
+        b"\xe2\x82",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf5\x80\x80\x80",
+    ] {
         let invalid = |text: String| {
             let at = text.find("here").unwrap();
             [&text.as_bytes()[..at], bytes, &text.as_bytes()[at + 4..]].concat()
@@ -311,7 +465,11 @@ async fn strings_may_contain_exactly_what_json_allows() {
             and(&labels, "\"x\"", "\"here\""),
             and(OBJECT, "\"here\"", "7"),
         ] {
-            bodies.push(body(format!("{bytes:?}"), invalid(text), Malformed("body: not UTF-8 at byte")));
+            bodies.push(body(
+                format!("{bytes:?}"),
+                invalid(text),
+                Malformed("body: not UTF-8 at byte"),
+            ));
         }
     }
     expect("JSON, strings", &bodies).await;
@@ -320,26 +478,59 @@ async fn strings_may_contain_exactly_what_json_allows() {
 #[tokio::test]
 async fn keys_are_case_sensitive() {
     // As the API server's own decoder has it: a pod with "Labels" has no labels.
-    let key =
-        |path: &str, key: &str, expected| body(format!("{key} for {path}"), renamed(path, key), expected);
+    let key = |path: &str, key: &str, expected| {
+        body(format!("{key} for {path}"), renamed(path, key), expected)
+    };
     expect(
         "JSON, keys in another case",
         &[
-            key("/apiVersion", "\"apiversion\"", Malformed("body: not an admission.k8s.io/v1")),
-            key("/kind", "\"KIND\"", Malformed("body: not an admission.k8s.io/v1")),
+            key(
+                "/apiVersion",
+                "\"apiversion\"",
+                Malformed("body: not an admission.k8s.io/v1"),
+            ),
+            key(
+                "/kind",
+                "\"KIND\"",
+                Malformed("body: not an admission.k8s.io/v1"),
+            ),
             key("/request", "\"Request\"", Malformed("request: is missing")),
             key("/request/uid", "\"UID\"", Malformed("missing field")),
-            key("/request/object", "\"Object\"", Malformed("request.object: is missing")),
+            key(
+                "/request/object",
+                "\"Object\"",
+                Malformed("request.object: is missing"),
+            ),
             key("/request/operation", "\"Operation\"", Passed),
             key("/request/resource", "\"RESOURCE\"", Passed),
             key("/request/object/metadata", "\"METADATA\"", Passed),
             key("/request/object/metadata/labels", "\"Labels\"", Passed),
-            key("/request/object/metadata/annotations", "\"Annotations\"", Patched),
-            key("/request/object/spec", "\"Spec\"", Denied("spec.containers: ")),
+            key(
+                "/request/object/metadata/annotations",
+                "\"Annotations\"",
+                Patched,
+            ),
+            key(
+                "/request/object/spec",
+                "\"Spec\"",
+                Denied("spec.containers: "),
+            ),
             key("/request/object/spec", "\"\\u0073pec\"", Patched),
-            key("/request/object/spec", "\"spec \"", Denied("spec.containers: ")),
-            key("/request/object/spec/containers", "\"Containers\"", Denied("spec.containers: ")),
-            key("/request/object/spec/containers/0/name", "\"Name\"", Patched),
+            key(
+                "/request/object/spec",
+                "\"spec \"",
+                Denied("spec.containers: "),
+            ),
+            key(
+                "/request/object/spec/containers",
+                "\"Containers\"",
+                Denied("spec.containers: "),
+            ),
+            key(
+                "/request/object/spec/containers/0/name",
+                "\"Name\"",
+                Patched,
+            ),
         ],
     )
     .await;
@@ -372,10 +563,19 @@ async fn a_body_that_is_not_json_gets_400() {
         ("equals signs", good.replace("\":", "\"=")),
         ("a form feed", format!("\u{c}{good}")),
         ("a no-break space", format!("\u{a0}{good}")),
-        ("the review as a string", Value::from(good.clone()).to_string()),
+        (
+            "the review as a string",
+            Value::from(good.clone()).to_string(),
+        ),
         ("the review in a list", format!("[{good}]")),
-        ("a list of its parts", json!(["admission.k8s.io/v1"]).to_string()),
-        ("YAML", "apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\n".into()),
+        (
+            "a list of its parts",
+            json!(["admission.k8s.io/v1"]).to_string(),
+        ),
+        (
+            "YAML",
+            "apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\n".into(),
+        ),
         ("NaN", "NaN".into()),
         ("undefined", "undefined".into()),
         ("True", "True".into()),
@@ -387,7 +587,11 @@ async fn a_body_that_is_not_json_gets_400() {
     add("UTF-16", wide(u16::to_be_bytes));
     add("UTF-16 the other way round", wide(u16::to_le_bytes));
     add("gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03".to_vec());
-    bodies.push(body("white space around it", format!(" \r\n\t{good} \r\n\t"), Patched));
+    bodies.push(body(
+        "white space around it",
+        format!(" \r\n\t{good} \r\n\t"),
+        Patched,
+    ));
     expect("JSON, not at all", &bodies).await;
 }
 

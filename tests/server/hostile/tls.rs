@@ -1,24 +1,18 @@
 //! Handshakes that are none, are broken off, or are of protocols that nobody should speak any more.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore,
-    pki_types::ServerName,
-    version::{TLS12, TLS13},
-};
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use sandbox_injector::tls::provider;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
-
-use support::{LONG, certificates::NAME, eventually};
+use support::certificates::NAME;
+use support::{LONG, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::verdict::{Tally, conclude, expect_next_served, start};
 
@@ -29,7 +23,13 @@ const DATA: u8 = 23;
 
 fn record(kind: u8, version: u16, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap();
-    [&[kind][..], &version.to_be_bytes(), &length.to_be_bytes(), payload].concat()
+    [
+        &[kind][..],
+        &version.to_be_bytes(),
+        &length.to_be_bytes(),
+        payload,
+    ]
+    .concat()
 }
 
 /// The hello of an old client, without extensions.
@@ -39,7 +39,11 @@ fn old_hello(version: u16) -> Vec<u8> {
     // No session; AES-128-SHA, AES-256-SHA and ECDHE-RSA-AES-256-SHA; no compression.
     hello.extend([0, 0, 6, 0, 0x2f, 0, 0x35, 0xc0, 0x14, 1, 0]);
     let length = u32::try_from(hello.len()).unwrap().to_be_bytes();
-    record(HANDSHAKE, version.min(0x0301), &[&[1], &length[1..], &hello].concat())
+    record(
+        HANDSHAKE,
+        version.min(0x0301),
+        &[&[1], &length[1..], &hello].concat(),
+    )
 }
 
 /// The hello of a client of today.
@@ -52,7 +56,10 @@ fn hello(name: &str, change: impl FnOnce(&mut ClientConfig)) -> Vec<u8> {
     change(&mut config);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut bytes = Vec::new();
-    ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut bytes).unwrap();
+    ClientConnection::new(Arc::new(config), name)
+        .unwrap()
+        .write_tls(&mut bytes)
+        .unwrap();
     bytes
 }
 
@@ -63,12 +70,14 @@ fn plain_hello() -> Vec<u8> {
 /// Everything that is said until the connection closes, be it with a reset.
 async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
-    let _ = timeout(LONG, stream.read_to_end(&mut said)).await.expect("neither an answer nor an end");
+    let _ = timeout(LONG, stream.read_to_end(&mut said))
+        .await
+        .expect("neither an answer nor an end");
     said
 }
 
 /// What the server says to some bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     /// Its part of a handshake.
     Hello,
@@ -80,8 +89,10 @@ enum Said {
 
 #[tokio::test]
 async fn an_invalid_client_hello_gets_an_alert() {
-    let fragments: Vec<u8> =
-        plain_hello()[5..].iter().flat_map(|byte| record(HANDSHAKE, 0x0301, &[*byte])).collect();
+    let fragments: Vec<u8> = plain_hello()[5..]
+        .iter()
+        .flat_map(|byte| record(HANDSHAKE, 0x0301, &[*byte]))
+        .collect();
     let twice = [plain_hello(), plain_hello()].concat();
     let over = |length: u16| [&[HANDSHAKE, 3, 1][..], &length.to_be_bytes(), &[1; 100]].concat();
     let service = start().await;
@@ -89,12 +100,28 @@ async fn an_invalid_client_hello_gets_an_alert() {
     for (what, bytes, expected) in [
         ("a good one", plain_hello(), Said::Hello),
         ("a good one in single bytes", fragments, Said::Hello),
-        ("for another name", hello("another.example", |_| {}), Said::Hello),
-        ("for no name", hello(NAME, |config| config.enable_sni = false), Said::Hello),
+        (
+            "for another name",
+            hello("another.example", |_| {}),
+            Said::Hello,
+        ),
+        (
+            "for no name",
+            hello(NAME, |config| config.enable_sni = false),
+            Said::Hello,
+        ),
         ("for an address", hello("127.0.0.1", |_| {}), Said::Hello),
-        ("for HTTP/1.1", hello(NAME, |c| c.alpn_protocols = vec![b"http/1.1".to_vec()]), Said::Hello),
+        (
+            "for HTTP/1.1",
+            hello(NAME, |c| c.alpn_protocols = vec![b"http/1.1".to_vec()]),
+            Said::Hello,
+        ),
         // The library lets it pass; the preface is what is not understood then.
-        ("for HTTP/2 alone", hello(NAME, |c| c.alpn_protocols = vec![b"h2".to_vec()]), Said::Hello),
+        (
+            "for HTTP/2 alone",
+            hello(NAME, |c| c.alpn_protocols = vec![b"h2".to_vec()]),
+            Said::Hello,
+        ),
         ("two", twice, Said::Hello),
         (
             "of SSL 2",
@@ -104,17 +131,53 @@ async fn an_invalid_client_hello_gets_an_alert() {
         ("of SSL 3", old_hello(0x0300), Said::Alert(40)),
         ("of TLS 1.0", old_hello(0x0301), Said::Alert(40)),
         ("of TLS 1.1", old_hello(0x0302), Said::Alert(40)),
-        ("of TLS 1.2 with old ciphers alone", old_hello(0x0303), Said::Alert(40)),
+        (
+            "of TLS 1.2 with old ciphers alone",
+            old_hello(0x0303),
+            Said::Alert(40),
+        ),
         ("an alert", record(ALERT, 0x0301, &[2, 40]), Said::Nothing),
         ("a goodbye", record(ALERT, 0x0301, &[1, 0]), Said::Nothing),
-        ("data", record(DATA, 0x0303, b"GET / HTTP/1.1\r\n\r\n"), Said::Alert(10)),
-        ("a change of ciphers", record(20, 0x0303, &[1]), Said::Alert(10)),
-        ("a heartbeat", record(24, 0x0302, &[1, 0x40, 0]), Said::Alert(50)),
-        ("a record of no known type", record(99, 0x0303, &[1]), Said::Alert(50)),
-        ("a message of no known type", record(HANDSHAKE, 0x0301, &[77, 0, 0, 1, 0]), Said::Alert(10)),
-        ("an empty hello", record(HANDSHAKE, 0x0301, &[1, 0, 0, 0]), Said::Alert(50)),
-        ("a hello of 16 MiB", record(HANDSHAKE, 0x0301, &[1, 0xff, 0xff, 0xff, 3, 3]), Said::Nothing),
-        ("an empty record", record(HANDSHAKE, 0x0301, &[]), Said::Alert(50)),
+        (
+            "data",
+            record(DATA, 0x0303, b"GET / HTTP/1.1\r\n\r\n"),
+            Said::Alert(10),
+        ),
+        (
+            "a change of ciphers",
+            record(20, 0x0303, &[1]),
+            Said::Alert(10),
+        ),
+        (
+            "a heartbeat",
+            record(24, 0x0302, &[1, 0x40, 0]),
+            Said::Alert(50),
+        ),
+        (
+            "a record of no known type",
+            record(99, 0x0303, &[1]),
+            Said::Alert(50),
+        ),
+        (
+            "a message of no known type",
+            record(HANDSHAKE, 0x0301, &[77, 0, 0, 1, 0]),
+            Said::Alert(10),
+        ),
+        (
+            "an empty hello",
+            record(HANDSHAKE, 0x0301, &[1, 0, 0, 0]),
+            Said::Alert(50),
+        ),
+        (
+            "a hello of 16 MiB",
+            record(HANDSHAKE, 0x0301, &[1, 0xff, 0xff, 0xff, 3, 3]),
+            Said::Nothing,
+        ),
+        (
+            "an empty record",
+            record(HANDSHAKE, 0x0301, &[]),
+            Said::Alert(50),
+        ),
         ("the largest record, cut off", over(0x4000), Said::Nothing),
         ("an oversize record", over(0x4801), Said::Alert(50)),
         ("the most oversize record", over(0xffff), Said::Alert(50)),
@@ -123,7 +186,11 @@ async fn an_invalid_client_hello_gets_an_alert() {
             b"POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}".to_vec(),
             Said::Alert(50),
         ),
-        ("the proxy protocol", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".to_vec(), Said::Alert(50)),
+        (
+            "the proxy protocol",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".to_vec(),
+            Said::Alert(50),
+        ),
         ("nothing", Vec::new(), Said::Nothing),
     ] {
         let mut stream = TcpStream::connect(service.https).await.unwrap();
@@ -216,19 +283,31 @@ async fn a_handshake_may_be_broken_off_anywhere() {
         ("nothing", Vec::new()),
         ("noise", noise(1, 1000)),
         ("noise as data", record(DATA, 0x0303, &noise(2, 1000))),
-        ("noise as a handshake", record(HANDSHAKE, 0x0303, &noise(3, 1000))),
+        (
+            "noise as a handshake",
+            record(HANDSHAKE, 0x0303, &noise(3, 1000)),
+        ),
         ("an alert", record(ALERT, 0x0303, &[2, 42])),
-        ("a part of a record", record(DATA, 0x0303, &noise(4, 1000))[..500].to_vec()),
+        (
+            "a part of a record",
+            record(DATA, 0x0303, &noise(4, 1000))[..500].to_vec(),
+        ),
         ("plain HTTP", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_vec()),
         ("another hello", plain_hello()),
     ] {
         let mut stream = TcpStream::connect(service.https).await.unwrap();
         stream.write_all(&hello).await.unwrap();
-        assert_eq!(timeout(LONG, stream.read_u8()).await.unwrap().unwrap(), HANDSHAKE);
+        assert_eq!(
+            timeout(LONG, stream.read_u8()).await.unwrap().unwrap(),
+            HANDSHAKE
+        );
         stream.write_all(&bytes).await.unwrap();
         let _ = stream.shutdown().await;
         let said = read_all(&mut stream).await;
-        assert!(!String::from_utf8_lossy(&said).contains("HTTP/1.1"), "{what}");
+        assert!(
+            !String::from_utf8_lossy(&said).contains("HTTP/1.1"),
+            "{what}"
+        );
         tally.count("spoilt after the hello");
         expect_next_served(&service, what).await;
     }
@@ -244,11 +323,20 @@ async fn a_connection_corrupted_after_the_handshake_is_closed() {
         ("noise", noise(1, 1000)),
         ("noise as data", record(DATA, 0x0303, &noise(2, 1000))),
         ("empty data", record(DATA, 0x0303, &[]).repeat(100)),
-        ("a part of a record", record(DATA, 0x0303, &noise(3, 1000))[..500].to_vec()),
-        ("an oversize record", [&[DATA, 3, 3, 0xff, 0xff][..], &noise(4, 1000)].concat()),
+        (
+            "a part of a record",
+            record(DATA, 0x0303, &noise(3, 1000))[..500].to_vec(),
+        ),
+        (
+            "an oversize record",
+            [&[DATA, 3, 3, 0xff, 0xff][..], &noise(4, 1000)].concat(),
+        ),
         ("a plain goodbye", record(ALERT, 0x0303, &[1, 0])),
         ("a plain alert", record(ALERT, 0x0303, &[2, 80])),
-        ("a plain change of ciphers", record(20, 0x0303, &[1]).repeat(100)),
+        (
+            "a plain change of ciphers",
+            record(20, 0x0303, &[1]).repeat(100),
+        ),
         ("plain HTTP", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_vec()),
         ("a new hello", plain_hello()),
     ] {
@@ -265,7 +353,11 @@ async fn a_connection_corrupted_after_the_handshake_is_closed() {
             tcp.write_all(&bytes).await.unwrap();
             let _ = tcp.shutdown().await;
             read_all(tcp).await;
-            tally.count(if begun { "in a request" } else { "before any request" });
+            tally.count(if begun {
+                "in a request"
+            } else {
+                "before any request"
+            });
             expect_next_served(&service, what).await;
         }
     }
@@ -278,18 +370,29 @@ async fn a_connection_corrupted_after_the_handshake_is_closed() {
 async fn renegotiation_is_refused() {
     let service = start().await;
     let mut client = Command::new("openssl")
-        .args(["s_client", "-tls1_2", "-connect", &service.https.to_string()])
+        .args([
+            "s_client",
+            "-tls1_2",
+            "-connect",
+            &service.https.to_string(),
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("openssl is installed");
-    // The letter at the begin of a line requests it; the end of the input would end the client before the answer.
+    // The letter at the begin of a line requests it; the end of the input would end the client
+    // before the answer.
     let mut input = client.stdin.take().unwrap();
     input.write_all(b"R\n").unwrap();
-    let output = tokio::task::spawn_blocking(move || client.wait_with_output().unwrap()).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || client.wait_with_output().unwrap())
+        .await
+        .unwrap();
     drop(input);
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("RENEGOTIATING") && said.contains("no renegotiation"), "{said}");
+    assert!(
+        said.contains("RENEGOTIATING") && said.contains("no renegotiation"),
+        "{said}"
+    );
     expect_next_served(&service, "a wish for other keys").await;
 }

@@ -1,23 +1,21 @@
 //! What became of a request, held against what any answer has to be.
 
-use std::{
-    collections::BTreeMap,
-    panic::{set_hook, take_hook},
-    sync::{
-        Once, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::collections::BTreeMap;
+use std::panic::{set_hook, take_hook};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use engine::review::decide::Settings;
 use hyper::body::Bytes;
 use serde_json::Value;
-
-use support::{client::Answer, process::review, service::Service};
+use support::client::Answer;
+use support::process::review;
+use support::service::Service;
 
 /// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// 200, allowed, with a patch.
     Patched,
@@ -44,16 +42,22 @@ pub(crate) const UID: &str = "6b1f90a9-8009-4022-b288-bb5e6eb88058";
 
 /// A review that is to be patched, as the API server writes it: without white space.
 pub(crate) fn good() -> String {
-    serde_json::from_str::<Value>(&review("01-kruise-sandboxset-pod")).unwrap().to_string()
+    serde_json::from_str::<Value>(&review("01-kruise-sandboxset-pod"))
+        .unwrap()
+        .to_string()
 }
 
-/// Reads an answer and fails where it is neither a verdict on the review `uid` nor a refusal in one line.
+/// Reads an answer and fails where it is neither a verdict on the review `uid` nor a refusal in one
+/// line.
 pub(crate) fn verdict(answer: &Answer, uid: &str) -> Verdict {
     if answer.status != 200 {
         return Verdict::Refused(answer.status.as_u16(), refusal(answer));
     }
     // What was taken apart before is the same still.
-    if PATCHED.get().is_some_and(|(known, body)| known == uid && *body == answer.body) {
+    if PATCHED
+        .get()
+        .is_some_and(|(known, body)| known == uid && *body == answer.body)
+    {
         return Verdict::Patched;
     }
     let (text, review) = (answer.text(), answer.json());
@@ -63,29 +67,43 @@ pub(crate) fn verdict(answer: &Answer, uid: &str) -> Verdict {
     );
     let response = &review["response"];
     assert_eq!(response["uid"], uid, "{text}");
-    // However large a body is, the patch is the configuration's, and of a tenant's words only some are repeated.
+    // However large a body is, the patch is the configuration's, and of a tenant's words only some
+    // are repeated.
     assert!(text.len() < 32 << 10, "{} bytes", text.len());
     match (response["allowed"].as_bool(), response.get("patch")) {
         (Some(true), Some(patch)) => {
             assert_eq!(response["patchType"], "JSONPatch", "{text}");
             let patch = BASE64_STANDARD.decode(patch.as_str().unwrap()).unwrap();
-            assert!(!serde_json::from_slice::<Vec<Value>>(&patch).unwrap().is_empty(), "{text}");
+            assert!(
+                !serde_json::from_slice::<Vec<Value>>(&patch)
+                    .unwrap()
+                    .is_empty(),
+                "{text}"
+            );
             let _ = PATCHED.set((uid.to_owned(), answer.body.clone()));
             Verdict::Patched
         }
         (Some(true), None) => Verdict::Passed,
         (Some(false), None) => {
             let message = response["status"]["message"].as_str().unwrap();
-            assert!(!message.is_empty() && response["status"]["code"].is_u64(), "{text}");
+            assert!(
+                !message.is_empty() && response["status"]["code"].is_u64(),
+                "{text}"
+            );
             Verdict::Denied(message.to_owned())
         }
         _ => panic!("no verdict: {text}"),
     }
 }
 
-/// The line of a refusal: of a `Status` or plain text. What the HTTP library itself refuses has none.
+/// The line of a refusal: of a `Status` or plain text. What the HTTP library itself refuses has
+/// none.
 fn refusal(answer: &Answer) -> String {
-    let line = match answer.headers.get("content-type").map(|value| value.to_str().unwrap()) {
+    let line = match answer
+        .headers
+        .get("content-type")
+        .map(|value| value.to_str().unwrap())
+    {
         Some("application/json") => {
             let status = answer.json();
             assert_eq!(
@@ -104,22 +122,31 @@ fn refusal(answer: &Answer) -> String {
         None if answer.body.is_empty() => return String::new(),
         _ => panic!("neither a Status nor a line: {answer:?}"),
     };
-    assert!(!line.is_empty() && !line.chars().any(char::is_control), "{line:?}");
+    assert!(
+        !line.is_empty() && !line.chars().any(char::is_control),
+        "{line:?}"
+    );
     line
 }
 
-/// A server whose panics are seen, also those in tasks that nobody waits for. Its log lines are written, because they
-/// contain a tenant's words too, and thrown away.
+/// A server whose panics are seen, also those in tasks that nobody waits for. Its log lines are
+/// written, because they contain a tenant's words too, and thrown away.
 pub(crate) async fn start() -> Service {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {
-        let sink = tracing_subscriber::fmt().with_writer(std::io::sink).with_max_level(tracing::Level::DEBUG);
+        let sink = tracing_subscriber::fmt()
+            .with_writer(std::io::sink)
+            .with_max_level(tracing::Level::DEBUG);
         tracing::subscriber::set_global_default(sink.finish()).unwrap();
         let usual = take_hook();
         set_hook(Box::new(move |panic| {
-            // A test's thread has its name. What panics in the thread of a test outside this module is that test's affair.
+            // A test's thread has its name. What panics in the thread of a test outside this module
+            // is that test's affair.
             let thread = std::thread::current();
-            if thread.name().is_none_or(|name| name.starts_with("hostile::") || !name.contains("::")) {
+            if thread
+                .name()
+                .is_none_or(|name| name.starts_with("hostile::") || !name.contains("::"))
+            {
                 PANICS.fetch_add(1, Ordering::SeqCst);
             }
             usual(panic);
@@ -137,8 +164,16 @@ pub(crate) async fn expect_next_served(service: &Service, after: &str) {
 /// Sees that nothing panicked, and prints what there was.
 pub(crate) async fn conclude(service: &Service, what: &str, tally: &Tally) {
     assert_eq!(service.counted("panicked").await, 0.0, "{what}");
-    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "{what}: something in this process panicked");
-    let parts: Vec<_> = tally.0.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    assert_eq!(
+        PANICS.load(Ordering::SeqCst),
+        0,
+        "{what}: something in this process panicked"
+    );
+    let parts: Vec<_> = tally
+        .0
+        .iter()
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
     let inputs: usize = tally.0.values().sum();
     assert!(inputs > 0, "{what}: nothing was sent");
     println!(

@@ -1,9 +1,10 @@
-//! An API server for tests, over real HTTP: objects with uids and resourceVersions, lists, watches with bookmarks and
-//! expiry, custom resources that come and go, webhooks, and whatever may go wrong on the way.
+//! An API server for tests, over real HTTP: objects with uids and resourceVersions, lists, watches
+//! with bookmarks and expiry, custom resources that come and go, webhooks, and whatever may go
+//! wrong on the way.
 //!
-//! It answers as kube-apiserver does where a client can tell the difference: a missing object is a `Status` that names
-//! it, a missing kind is `404 page not found`, an expired watch is an event in a 200, and with `resourceVersion=0` the
-//! answer comes from a memory that may be made to lag.
+//! It answers as kube-apiserver does where a client can tell the difference: a missing object is a
+//! `Status` that names it, a missing kind is `404 page not found`, an expired watch is an event in
+//! a 200, and with `resourceVersion=0` the answer comes from a memory that may be made to lag.
 
 mod answer;
 mod fault;
@@ -11,28 +12,29 @@ pub mod real;
 mod store;
 mod webhook;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use answer::{Answer, Body};
+pub use fault::{Fault, Faults};
 use http_body_util::BodyExt;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kube::Client;
 use sandbox_injector::cluster::Access;
 use sandbox_injector::cluster::connect::Surroundings;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
-
-use answer::{Answer, Body};
-pub use fault::{Fault, Faults};
 use store::{Path, Store, Target};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::eventually;
 
 /// A request as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     pub method: String,
     pub path: String,
@@ -66,7 +68,11 @@ impl ApiServer {
     pub async fn start() -> Self {
         let state = Arc::<State>::default();
         let (address, running) = listen(([127, 0, 0, 1], 0).into(), Arc::clone(&state)).await;
-        Self { address, state, running: Mutex::new(Some(running)) }
+        Self {
+            address,
+            state,
+            running: Mutex::new(Some(running)),
+        }
     }
 
     /// Starts with the kinds of OpenKruise.
@@ -78,7 +84,9 @@ impl ApiServer {
 
     /// Installs the kinds of OpenKruise.
     pub fn install_kruise(&self) {
-        definitions().iter().for_each(|definition| _ = self.put(definition));
+        definitions()
+            .iter()
+            .for_each(|definition| _ = self.put(definition));
     }
 
     /// The real client.
@@ -115,7 +123,14 @@ impl ApiServer {
 
     /// Every request so far whose path contains `part`.
     pub fn asked(&self, part: &str) -> Vec<Asked> {
-        self.state.asked.lock().unwrap().iter().filter(|asked| asked.path.contains(part)).cloned().collect()
+        self.state
+            .asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|asked| asked.path.contains(part))
+            .cloned()
+            .collect()
     }
 
     /// Creates or replaces an object; a uid in it is kept.
@@ -173,7 +188,11 @@ impl ApiServer {
 pub async fn client(url: &str, token: &str) -> Client {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config");
-    let user = if token.is_empty() { json!({}) } else { json!({"token": token}) };
+    let user = if token.is_empty() {
+        json!({})
+    } else {
+        json!({"token": token})
+    };
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{"name": "test", "cluster": {"server": url, "insecure-skip-tls-verify": true}}],
@@ -181,7 +200,10 @@ pub async fn client(url: &str, token: &str) -> Client {
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     });
     std::fs::write(&path, kubeconfig.to_string()).unwrap();
-    let access = Access { kubeconfig: Some(path), context: None };
+    let access = Access {
+        kubeconfig: Some(path),
+        context: None,
+    };
     access.required(&Surroundings::default()).await.unwrap()
 }
 
@@ -191,7 +213,10 @@ pub fn definitions() -> Vec<Value> {
         include_str!("../../../testdata/crds/sandboxes.yaml"),
         include_str!("../../../testdata/crds/sandboxsets.yaml"),
     ];
-    texts.iter().map(|text| engine::yaml::value(text).unwrap()).collect()
+    texts
+        .iter()
+        .map(|text| engine::yaml::value(text).unwrap())
+        .collect()
 }
 
 async fn listen(address: SocketAddr, state: Arc<State>) -> (SocketAddr, JoinHandle<()>) {
@@ -218,7 +243,10 @@ async fn listen(address: SocketAddr, state: Arc<State>) -> (SocketAddr, JoinHand
 }
 
 /// An error closes the connection without an answer.
-async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
+async fn serve(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, std::io::Error> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let query = head.uri.query().unwrap_or_default().to_owned();
@@ -231,7 +259,11 @@ async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response
     if let Some(answer) = state.faults.meet(&path, &query).await? {
         return Ok(answer.into_response());
     }
-    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let body = body
+        .collect()
+        .await
+        .map_err(std::io::Error::other)?
+        .to_bytes();
     let query = Query::parse(&query);
     let answer = match (method.as_str(), Target::parse(&path)) {
         ("GET", Target::Discovery(text)) => Answer::json(200, &text(&state.store.lock().unwrap())),
@@ -249,7 +281,10 @@ async fn kind(state: &State, method: &str, path: Path, query: &Query, body: &[u8
         "GET" if path.name.is_some() => {
             let store = state.store.lock().unwrap();
             let found = store.get(&path, query.version.as_deref() == Some("0"));
-            found.map_or_else(|| Answer::no_object(&path), |object| Answer::json(200, &object))
+            found.map_or_else(
+                || Answer::no_object(&path),
+                |object| Answer::json(200, &object),
+            )
         }
         "GET" if query.watch => Answer::Watch(state.store.lock().unwrap().watch(&path, query)),
         "GET" => Answer::json(200, &state.store.lock().unwrap().list(&path, query)),
@@ -275,7 +310,12 @@ async fn kind(state: &State, method: &str, path: Path, query: &Query, body: &[u8
             Some(object) => Answer::json(200, &object),
             None => Answer::no_object(&path),
         },
-        _ => Answer::status(405, "MethodNotAllowed", "the server does not allow this method", &json!({})),
+        _ => Answer::status(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method",
+            &json!({}),
+        ),
     }
 }
 
@@ -304,7 +344,9 @@ impl Query {
                 "limit" => query.limit = value.parse().ok(),
                 "continue" => query.from = value.strip_prefix("from ").unwrap().parse().unwrap(),
                 "timeoutSeconds" => query.seconds = value.parse().ok(),
-                "fieldSelector" => query.name = value.strip_prefix("metadata.name=").map(str::to_owned),
+                "fieldSelector" => {
+                    query.name = value.strip_prefix("metadata.name=").map(str::to_owned)
+                }
                 _ => {}
             }
         }

@@ -17,7 +17,13 @@ pub struct Ran {
 impl Ran {
     #[track_caller]
     pub fn assert_code(&self, code: i32) {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
     }
 
     #[track_caller]
@@ -29,12 +35,25 @@ impl Ran {
 /// Runs the binary to its end, with nothing of this process's surroundings.
 pub fn run(arguments: &[&str]) -> Ran {
     let mut command = Command::new(crate::program());
-    for name in ["REGION_ID", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "NO_COLOR"] {
+    for name in [
+        "REGION_ID",
+        "KUBECONFIG",
+        "KUBERNETES_SERVICE_HOST",
+        "NO_COLOR",
+    ] {
         command.env_remove(name);
     }
-    let output = command.env("HOME", "/none").args(arguments).output().unwrap();
+    let output = command
+        .env("HOME", "/none")
+        .args(arguments)
+        .output()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ran {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 /// A directory with a kubeconfig named `config` for `server`.
@@ -52,7 +71,10 @@ pub fn kubeconfig(server: &ApiServer) -> tempfile::TempDir {
 
 /// The ConfigMap of the configuration.
 pub fn config_map(entries: &[(&str, &str)]) -> Value {
-    let data: Value = entries.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
+    let data: Value = entries
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), json!(text)))
+        .collect();
     json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
         "metadata": {"name": "sandbox-injection-config", "namespace": "sandbox-system"}})
 }

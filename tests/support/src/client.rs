@@ -1,23 +1,24 @@
-//! A client that behaves like the API server: HTTP/1.1 over TLS, at most 25 idle connections kept, and a request is
-//! sent anew only when its connection turned out to be closed before anything was written.
+//! A client that behaves like the API server: HTTP/1.1 over TLS, at most 25 idle connections kept,
+//! and a request is sent anew only when its connection turned out to be closed before anything was
+//! written.
 
-use std::{io, net::SocketAddr, sync::Arc, sync::Mutex};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    HeaderMap, Request, StatusCode,
-    body::Bytes,
-    client::conn::http1::{SendRequest, handshake},
-};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, SupportedProtocolVersion,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::tls::provider;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::certificates::{NAME, der, roots};
 
@@ -58,7 +59,9 @@ impl Answer {
     }
 
     pub fn closes(&self) -> bool {
-        self.headers.get("connection").is_some_and(|value| value == "close")
+        self.headers
+            .get("connection")
+            .is_some_and(|value| value == "close")
     }
 }
 
@@ -80,7 +83,9 @@ pub fn config_for(
     let mut config = match identity {
         Some(CertificateAndKey { certificate, key }) => {
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            builder.with_client_auth_cert(der(certificate), key).unwrap()
+            builder
+                .with_client_auth_cert(der(certificate), key)
+                .unwrap()
         }
         None => builder.with_no_client_auth(),
     };
@@ -89,10 +94,15 @@ pub fn config_for(
 }
 
 /// A TLS connection by itself.
-pub async fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+pub async fn connect(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
-    TlsConnector::from(Arc::clone(config)).connect(ServerName::try_from(NAME).unwrap(), tcp).await
+    TlsConnector::from(Arc::clone(config))
+        .connect(ServerName::try_from(NAME).unwrap(), tcp)
+        .await
 }
 
 /// The leaf certificate that a new handshake shows.
@@ -101,7 +111,9 @@ pub async fn certificate(
     config: &Arc<ClientConfig>,
 ) -> io::Result<CertificateDer<'static>> {
     let stream = connect(address, config).await?;
-    Ok(stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned())
+    Ok(stream.get_ref().1.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned())
 }
 
 /// A review to `path`.
@@ -117,7 +129,11 @@ pub fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 
 impl Client {
     pub fn new(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
-        Self { address, config, idle: Mutex::default() }
+        Self {
+            address,
+            config,
+            idle: Mutex::default(),
+        }
     }
 
     /// One to the same server, with connections of its own.
@@ -141,7 +157,11 @@ impl Client {
                 Ok(answer) => {
                     let (head, body) = answer.into_parts();
                     let body = body.collect().await.map_err(Failure::Request)?.to_bytes();
-                    let answer = Answer { status: head.status, headers: head.headers, body };
+                    let answer = Answer {
+                        status: head.status,
+                        headers: head.headers,
+                        body,
+                    };
                     if !answer.closes() {
                         let mut idle = self.idle.lock().unwrap();
                         if idle.len() < IDLE {
@@ -169,7 +189,9 @@ impl Client {
 
     async fn open(&self) -> io::Result<SendRequest<Full<Bytes>>> {
         let stream = connect(self.address, &self.config).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(sender)
     }
@@ -188,7 +210,13 @@ pub async fn try_get(
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get(path).header("host", "localhost").body(Full::<Bytes>::default())?;
+    let request = Request::get(path)
+        .header("host", "localhost")
+        .body(Full::<Bytes>::default())?;
     let (head, body) = sender.send_request(request).await?.into_parts();
-    Ok(Answer { status: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: body.collect().await?.to_bytes(),
+    })
 }

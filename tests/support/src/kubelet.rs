@@ -1,12 +1,10 @@
-//! Writes a volume as the kubelet does: files in a directory named after the time, reached through a link `..data`
-//! that is swapped by a rename, and links to the files through it.
+//! Writes a volume as the kubelet does: files in a directory named after the time, reached through
+//! a link `..data` that is swapped by a rename, and links to the files through it.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// A mounted ConfigMap or Secret.
 pub struct Volume {
@@ -18,7 +16,10 @@ impl Volume {
     /// A volume with its first contents.
     pub fn new(directory: &Path, files: &[(&str, &str)]) -> Self {
         fs::create_dir_all(directory).unwrap();
-        let mut volume = Self { directory: directory.to_owned(), generation: 0 };
+        let mut volume = Self {
+            directory: directory.to_owned(),
+            generation: 0,
+        };
         volume.write(files);
         volume
     }
@@ -42,7 +43,9 @@ impl Volume {
         fs::rename(self.directory.join("..data_tmp"), &data).unwrap();
         for name in files.keys() {
             match symlink(Path::new("..data").join(name), self.directory.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => panic!("{name}: {error}"),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    panic!("{name}: {error}")
+                }
                 _ => {}
             }
         }

@@ -1,5 +1,5 @@
-//! What the tests over real sockets share: a server to test, a client like the API server, certificates, a writer
-//! like the kubelet, a reader of metrics.
+//! What the tests over real sockets share: a server to test, a client like the API server,
+//! certificates, a writer like the kubelet, a reader of metrics.
 
 pub mod apiserver;
 pub mod binary;
@@ -12,7 +12,8 @@ pub mod raw;
 pub mod server;
 pub mod service;
 
-use std::{ffi::OsString, time::Duration};
+use std::ffi::OsString;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
@@ -33,5 +34,6 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 
 /// The path of the program, which Cargo tells every test of it.
 pub fn program() -> OsString {
-    std::env::var_os("CARGO_BIN_EXE_sandbox-injector").expect("run by Cargo, which names the program")
+    std::env::var_os("CARGO_BIN_EXE_sandbox-injector")
+        .expect("run by Cargo, which names the program")
 }

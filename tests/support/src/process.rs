@@ -1,16 +1,17 @@
 //! The binary as a process: `serve` on ports of its own, and what it logs.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use sandbox_injector::certs::CertificateAndKey;
 
-use super::{certificates, client, client::Client, eventually, kubelet::Volume, metrics::Scrape};
+use super::client::Client;
+use super::kubelet::Volume;
+use super::metrics::Scrape;
+use super::{certificates, client, eventually};
 
 /// A running `serve`.
 pub struct Process {
@@ -23,14 +24,23 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `serve` with `arguments` beside a certificate directory and ports, and waits until it listens.
+    /// Starts `serve` with `arguments` beside a certificate directory and ports, and waits until it
+    /// listens.
     pub async fn start(arguments: &[&str]) -> Self {
         let ca = certificates::ca();
         let CertificateAndKey { certificate, key } = certificates::serving(&ca);
         let tls = tempfile::tempdir().unwrap();
         Volume::new(tls.path(), &[("tls.crt", &certificate), ("tls.key", &key)]);
         let mut child = Command::new(crate::program())
-            .args(["serve", "--bind", "127.0.0.1:0", "--metrics-bind", "127.0.0.1:0", "--drain", "100ms"])
+            .args([
+                "serve",
+                "--bind",
+                "127.0.0.1:0",
+                "--metrics-bind",
+                "127.0.0.1:0",
+                "--drain",
+                "100ms",
+            ])
             .arg("--tls-cert-dir")
             .arg(tls.path())
             .args(arguments)
@@ -49,16 +59,28 @@ impl Process {
         });
         let listening = eventually("the listening line", async || {
             let lines = log.lock().unwrap();
-            lines.iter().find(|line| line.contains("listening")).cloned()
+            lines
+                .iter()
+                .find(|line| line.contains("listening"))
+                .cloned()
         })
         .await;
         let address = |name: &str| {
             let text = listening.replace('"', "").replace(':', "=");
             let start = text.find(&format!("{name}=")).unwrap() + name.len() + 1;
-            let end = text[start..].find([' ', ',', '}']).map_or(text.len(), |length| start + length);
+            let end = text[start..]
+                .find([' ', ',', '}'])
+                .map_or(text.len(), |length| start + length);
             text[start..end].replace('=', ":").parse().unwrap()
         };
-        Self { https: address("https"), http: address("http"), ca, child, log, tls }
+        Self {
+            https: address("https"),
+            http: address("http"),
+            ca,
+            child,
+            log,
+            tls,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -85,7 +107,13 @@ impl Process {
 
     /// Waits until the log has a line with this text.
     pub async fn logged(&self, text: &str) {
-        eventually(text, async || self.log().iter().any(|line| line.contains(text)).then_some(())).await;
+        eventually(text, async || {
+            self.log()
+                .iter()
+                .any(|line| line.contains(text))
+                .then_some(())
+        })
+        .await;
     }
 
     /// Nothing reads the log for as long as this is held.
@@ -107,5 +135,10 @@ impl Drop for Process {
 
 /// A recorded review.
 pub fn review(name: &str) -> String {
-    std::fs::read_to_string(Path::new("testdata/reviews").join(name).with_extension("json")).unwrap()
+    std::fs::read_to_string(
+        Path::new("testdata/reviews")
+            .join(name)
+            .with_extension("json"),
+    )
+    .unwrap()
 }

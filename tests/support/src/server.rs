@@ -1,48 +1,31 @@
 //! A server under test, with a webhook that does as the body says.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use rustls::ClientConfig;
 use sandbox_injector::certs::CertificateAndKey;
 use sandbox_injector::metrics::Metrics;
 use sandbox_injector::readiness::Readiness;
-use sandbox_injector::server::Limits;
-use sandbox_injector::server::Reply;
-use sandbox_injector::server::Reviews;
-use sandbox_injector::server::Server;
-use sandbox_injector::server::ServerOptions;
-use sandbox_injector::server::Shutdown;
-use sandbox_injector::server::Stopped;
 use sandbox_injector::server::shutdown::Trigger;
-use sandbox_injector::tls::ClientAuth;
-use sandbox_injector::tls::Identity;
-use sandbox_injector::tls::Tls;
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
+use sandbox_injector::server::{Limits, Reply, Reviews, Server, ServerOptions, Shutdown, Stopped};
+use sandbox_injector::tls::{ClientAuth, Identity, Tls};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
-use super::{
-    certificates,
-    client::{self, Client},
-    eventually,
-    metrics::Scrape,
-};
+use super::client::{self, Client};
+use super::metrics::Scrape;
+use super::{certificates, eventually};
 
 /// The message of a panic that a test requests.
 pub const ASKED_PANIC: &str = "as asked";
 
-/// Echoes, or does what a body that begins so says: `panic`, `wait` (for [`Webhook::release`]), `slow`, `deadline`
-/// (answers the milliseconds left), `length` (answers the body's length).
+/// Echoes, or does what a body that begins so says: `panic`, `wait` (for [`Webhook::release`]),
+/// `slow`, `deadline` (answers the milliseconds left), `length` (answers the body's length).
 #[derive(Default)]
 pub struct Webhook {
     pub release: Notify,
@@ -64,7 +47,12 @@ impl Reviews for Webhook {
                 sleep(Duration::from_millis(20)).await;
                 Reply::json(body)
             }
-            b"deadline" => Reply::json(deadline.duration_since(Instant::now()).as_millis().to_string()),
+            b"deadline" => Reply::json(
+                deadline
+                    .duration_since(Instant::now())
+                    .as_millis()
+                    .to_string(),
+            ),
             _ if body.starts_with(b"length") => Reply::json(body.len().to_string()),
             _ => Reply::json(body),
         }
@@ -121,9 +109,27 @@ impl Setup {
 
     /// Starts; unless there is another identity, the serving certificate is signed by `ca`.
     pub async fn start_under(self, ca: CertificateAndKey) -> Running {
-        let Self { limits, drain, identity, clients, shutdown, bind, metrics_bind } = self;
-        let server = Server::bind(ServerOptions { bind, metrics_bind, drain, limits }).await.unwrap();
-        let (https, http) = (server.https_address().unwrap(), server.http_address().unwrap());
+        let Self {
+            limits,
+            drain,
+            identity,
+            clients,
+            shutdown,
+            bind,
+            metrics_bind,
+        } = self;
+        let server = Server::bind(ServerOptions {
+            bind,
+            metrics_bind,
+            drain,
+            limits,
+        })
+        .await
+        .unwrap();
+        let (https, http) = (
+            server.https_address().unwrap(),
+            server.http_address().unwrap(),
+        );
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
         let identity = identity.unwrap_or_else(|| {
             let CertificateAndKey { certificate, key } = certificates::serving(&ca);
@@ -139,7 +145,16 @@ impl Setup {
             readiness.clone(),
             shutdown.unwrap_or(manual),
         ));
-        Running { ca, https, http, webhook, metrics, readiness, trigger, task }
+        Running {
+            ca,
+            https,
+            http,
+            webhook,
+            metrics,
+            readiness,
+            trigger,
+            task,
+        }
     }
 }
 
@@ -160,8 +175,10 @@ impl Running {
     /// Waits until a series has a value.
     pub async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
         let what = format!("{name} {labels:?} = {value}");
-        eventually(&what, async || (self.scrape().await.get(name, labels) == Some(value)).then_some(()))
-            .await;
+        eventually(&what, async || {
+            (self.scrape().await.get(name, labels) == Some(value)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until `/readyz` answers so, and gives its body.
@@ -176,6 +193,9 @@ impl Running {
     /// Waits until so many requests are waiting in the webhook.
     pub async fn expect_waiting(&self, count: usize) {
         let waiting = || self.webhook.waiting.load(Ordering::SeqCst);
-        eventually("waiting requests", async || (waiting() == count).then_some(())).await;
+        eventually("waiting requests", async || {
+            (waiting() == count).then_some(())
+        })
+        .await;
     }
 }

@@ -29,7 +29,9 @@ fn image(container: &Located<'_>, findings: &mut Findings<'_>) {
     let path = || container.path.field("image");
     match &container.value["image"] {
         Value::Null => findings.add(Code::MissingField, path(), "is missing"),
-        Value::String(image) if image.is_empty() => findings.add(Code::MissingField, path(), "is empty"),
+        Value::String(image) if image.is_empty() => {
+            findings.add(Code::MissingField, path(), "is empty");
+        }
         Value::String(image) => {
             if let Some(placeholder) = placeholder(image) {
                 let message = format!(
@@ -64,7 +66,8 @@ fn variable<'v>(seen: &mut HashSet<&'v str>, env: &Located<'v>, findings: &mut F
     match env.text("name") {
         Some("") | None => findings.add(Code::MissingField, env.path.field("name"), "is missing"),
         Some(name) if !names::is_env_name(name) => {
-            let message = format!("{name:?} is not a valid variable name; use printable ASCII without '='");
+            let message =
+                format!("{name:?} is not a valid variable name; use printable ASCII without '='");
             findings.add(Code::InvalidName, env.path.field("name"), message);
         }
         Some(_) => unique(seen, env, "variable", findings),
@@ -103,7 +106,9 @@ fn volume_of(mount: &Located<'_>, volumes: &HashSet<&str>, findings: &mut Findin
 }
 
 fn handlers(hook: &Located<'_>, findings: &mut Findings<'_>) {
-    let Some(fields) = hook.value.as_object() else { return };
+    let Some(fields) = hook.value.as_object() else {
+        return;
+    };
     let handlers = fields.iter().filter(|(_, value)| !value.is_null());
     let handlers: Vec<&str> = handlers.map(|(field, _)| field.as_str()).collect();
     match handlers.as_slice() {
@@ -113,12 +118,18 @@ fn handlers(hook: &Located<'_>, findings: &mut Findings<'_>) {
         }
         ["exec"] if hook.field("exec").items("command").next().is_none() => {
             let message = "is empty; write the command, or remove the hook";
-            findings.add(Code::HookHandlers, hook.path.field("exec").field("command"), message);
+            findings.add(
+                Code::HookHandlers,
+                hook.path.field("exec").field("command"),
+                message,
+            );
         }
         [_] => {}
         several => {
-            let message =
-                format!("has several handlers ({}); a hook may have only one", several.join(" and "));
+            let message = format!(
+                "has several handlers ({}); a hook may have only one",
+                several.join(" and ")
+            );
             findings.add(Code::HookHandlers, hook.path.clone(), message);
         }
     }
@@ -129,8 +140,10 @@ pub(super) fn placeholder(text: &str) -> Option<&str> {
     text.match_indices('<').find_map(|(start, _)| {
         let rest = &text[start..];
         let inner = &rest[1..rest.find('>')?];
-        let named =
-            !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        let named = !inner.is_empty()
+            && inner
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
         // With no region known, the region's own placeholder is another finding.
         (named && inner != "region-id").then(|| &rest[..inner.len() + 2])
     })

@@ -38,8 +38,14 @@ pub(super) fn check(runtimes: &[(&str, RuntimeDoc<'_>)], findings: &mut Vec<Find
     volumes(runtimes, findings);
     let has = |name: &str| runtimes.iter().any(|(key, _)| *key == name);
     if has("csi") && !has("agent-runtime") {
-        let message = "csi mounts are requested through agent-runtime, which is not configured; add it";
-        findings.push(Finding::new(Code::CsiAlone, "csi", JsonPath::root(), message));
+        let message =
+            "csi mounts are requested through agent-runtime, which is not configured; add it";
+        findings.push(Finding::new(
+            Code::CsiAlone,
+            "csi",
+            JsonPath::root(),
+            message,
+        ));
     }
 }
 
@@ -53,10 +59,19 @@ fn disagreements(runtimes: &[(&str, RuntimeDoc<'_>)], findings: &mut Vec<Finding
                 "{kind} {name:?} differs from the one in runtime {} ({}); a pod that requests both is denied or keeps the first",
                 other.runtime, other.path
             );
-            findings.push(Finding::new(Code::Disagreement, claim.runtime, claim.path.clone(), message));
+            findings.push(Finding::new(
+                Code::Disagreement,
+                claim.runtime,
+                claim.path.clone(),
+                message,
+            ));
         }
-        // A runtime that claims a place twice is told so elsewhere, and may do so any number of times.
-        if !earlier.iter().any(|other| claim.runtime == other.runtime || claim.says_the_same_as(other)) {
+        // A runtime that claims a place twice is told so elsewhere, and may do so any number of
+        // times.
+        if !earlier
+            .iter()
+            .any(|other| claim.runtime == other.runtime || claim.says_the_same_as(other))
+        {
             earlier.push(claim);
         }
     }
@@ -68,11 +83,26 @@ fn claims<'v>(runtime: &'v str, doc: RuntimeDoc<'v>) -> Vec<Claim<'v>> {
     let main_name = main.text("name").unwrap_or_default();
     let mut add = |what: &'static str, identity: &str, main, path: JsonPath, content| {
         let place = (what, identity.to_owned());
-        claims.push(Claim { runtime, place, main, path, content });
+        claims.push(Claim {
+            runtime,
+            place,
+            main,
+            path,
+            content,
+        });
     };
-    for (kind, what, field) in [(Kind::Env, "variable", "env"), (Kind::Mount, "mount", "volumeMounts")] {
+    for (kind, what, field) in [
+        (Kind::Env, "variable", "env"),
+        (Kind::Mount, "mount", "volumeMounts"),
+    ] {
         for item in main.items(field) {
-            add(what, &identity(kind, &item), main_name, item.path, normal(kind, item.value));
+            add(
+                what,
+                &identity(kind, &item),
+                main_name,
+                item.path,
+                normal(kind, item.value),
+            );
         }
     }
     for name in ["postStart", "preStop"] {
@@ -84,11 +114,23 @@ fn claims<'v>(runtime: &'v str, doc: RuntimeDoc<'v>) -> Vec<Claim<'v>> {
     for (list, container) in doc.containers() {
         // The same container in the pod's other list is another one.
         let content = json!([!list.is_init(), normal(Kind::Container, container.value)]);
-        add("container", &identity(Kind::Container, &container), "", container.path, Some(content));
+        add(
+            "container",
+            &identity(Kind::Container, &container),
+            "",
+            container.path,
+            Some(content),
+        );
     }
     for volume in doc.volumes() {
         let content = normal(Kind::Volume, volume.value);
-        add("volume", &identity(Kind::Volume, &volume), "", volume.path, content);
+        add(
+            "volume",
+            &identity(Kind::Volume, &volume),
+            "",
+            volume.path,
+            content,
+        );
     }
     for (field, what) in [("labels", "label"), ("annotations", "annotation")] {
         for (key, at) in doc.metadata(field) {
@@ -104,22 +146,38 @@ fn volumes(runtimes: &[(&str, RuntimeDoc<'_>)], findings: &mut Vec<Finding>) {
     let mut owners: HashMap<&str, Vec<(&str, Located<'_>)>> = HashMap::new();
     for (key, doc) in runtimes {
         for volume in doc.volumes() {
-            owners.entry(volume.text("name").unwrap_or_default()).or_default().push((key, volume));
+            owners
+                .entry(volume.text("name").unwrap_or_default())
+                .or_default()
+                .push((key, volume));
         }
     }
     for (key, doc) in runtimes {
         let in_main = doc.main().mounts().map(|mount| (mount, true));
-        let in_others = doc.containers().flat_map(|(_, container)| container.mounts());
+        let in_others = doc
+            .containers()
+            .flat_map(|(_, container)| container.mounts());
         for (mount, is_main) in in_main.chain(in_others.map(|mount| (mount, false))) {
-            let Some(name) = mount.text("name").filter(|name| !name.is_empty()) else { continue };
-            let Some(owners) = owners.get(name) else { continue };
+            let Some(name) = mount.text("name").filter(|name| !name.is_empty()) else {
+                continue;
+            };
+            let Some(owners) = owners.get(name) else {
+                continue;
+            };
             let own = owners.iter().find(|(owner, _)| owner == key);
-            let Some((owner, volume)) = own.or(owners.first()) else { continue };
+            let Some((owner, volume)) = own.or(owners.first()) else {
+                continue;
+            };
             if own.is_none() {
                 let message = format!(
                     "volume {name:?} is defined only in runtime {owner}; define it here too, or pods must request both runtimes"
                 );
-                findings.push(Finding::new(Code::BorrowedVolume, key, mount.path.field("name"), message));
+                findings.push(Finding::new(
+                    Code::BorrowedVolume,
+                    key,
+                    mount.path.field("name"),
+                    message,
+                ));
             }
             if is_main && !volume.value["hostPath"].is_null() {
                 let message = format!(

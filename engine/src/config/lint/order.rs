@@ -11,7 +11,10 @@ use crate::json_path::{JsonPath, walk_all};
 
 /// Sorts the findings by key, then by where in its value they are.
 pub(super) fn sort(findings: &mut [Finding], documents: &Documents) {
-    let runtimes = documents.runtimes.iter().map(|(key, value)| (key.as_str(), value));
+    let runtimes = documents
+        .runtimes
+        .iter()
+        .map(|(key, value)| (key.as_str(), value));
     let pools = documents.pools.iter().map(|value| (POOLS_KEY, value));
     let values: HashMap<&str, &Value> = runtimes.chain(pools).collect();
     // A finding about something that is missing stands where its parent begins.
@@ -22,11 +25,16 @@ pub(super) fn sort(findings: &mut [Finding], documents: &Documents) {
     let mut order: HashMap<String, HashMap<JsonPath, usize>> = HashMap::new();
     for finding in &*findings {
         if let Some(path) = place(finding) {
-            order.entry(finding.runtime.clone()).or_default().insert(path, 0);
+            order
+                .entry(finding.runtime.clone())
+                .or_default()
+                .insert(path, 0);
         }
     }
     for (key, places) in &mut order {
-        let Some(value) = values.get(key.as_str()) else { continue };
+        let Some(value) = values.get(key.as_str()) else {
+            continue;
+        };
         let mut number = 0;
         walk_all(value, &mut |path, _| {
             number += 1;
@@ -36,7 +44,13 @@ pub(super) fn sort(findings: &mut [Finding], documents: &Documents) {
         });
     }
     findings.sort_by_cached_key(|finding| {
-        let place = place(finding).and_then(|path| order.get(&finding.runtime)?.get(&path).copied());
-        (finding.runtime.clone(), place, finding.severity, finding.code.as_str())
+        let place =
+            place(finding).and_then(|path| order.get(&finding.runtime)?.get(&path).copied());
+        (
+            finding.runtime.clone(),
+            place,
+            finding.severity,
+            finding.code.as_str(),
+        )
     });
 }

@@ -8,16 +8,24 @@ use crate::json_path::{JsonPath, Step, walk_all};
 use crate::kube::normalize::clean_path;
 
 /// The csi-agent image that the guide to shared storage tells to replace after 504s, and by what.
-const OLD_CSI_AGENT: (&str, &str) =
-    ("csi-agent:v1.35.3-cgroupv1-dport-forbidden", "csi-agent:v1.35.4-3c34d4a-aliyun");
+const OLD_CSI_AGENT: (&str, &str) = (
+    "csi-agent:v1.35.3-cgroupv1-dport-forbidden",
+    "csi-agent:v1.35.4-3c34d4a-aliyun",
+);
 
-/// With this variable a sidecar's resources are not counted; without it and without limits it can starve the pod.
+/// With this variable a sidecar's resources are not counted; without it and without limits it can
+/// starve the pod.
 const IGNORE_RESOURCE: &str = "__IGNORE_RESOURCE__";
 
 /// A controller that only cgroup v1 has as a directory.
 const NET_CLS: &str = "/sys/fs/cgroup/net_cls";
 
-pub(super) fn check(key: &str, doc: RuntimeDoc<'_>, region: Option<&Region>, findings: &mut Findings<'_>) {
+pub(super) fn check(
+    key: &str,
+    doc: RuntimeDoc<'_>,
+    region: Option<&Region>,
+    findings: &mut Findings<'_>,
+) {
     privileged(key, doc, findings);
     for (list, container) in doc.containers() {
         if list.is_init() {
@@ -54,8 +62,7 @@ fn privileged(key: &str, doc: RuntimeDoc<'_>, findings: &mut Findings<'_>) {
 /// The privileges in a few words, however many there are.
 fn summary(privileges: &[Privilege<'_>]) -> String {
     let containers = |which: ContainerPrivilege| {
-        let with =
-            |privilege: &&Privilege<'_>| matches!(privilege, Privilege::Container(_, why) if *why == which);
+        let with = |privilege: &&Privilege<'_>| matches!(privilege, Privilege::Container(_, why) if *why == which);
         privileges.iter().filter(with).count()
     };
     let counted = |count: usize, one: &str, many: &str| match count {
@@ -63,12 +70,18 @@ fn summary(privileges: &[Privilege<'_>]) -> String {
         1 => Some(format!("1 {one}")),
         count => Some(format!("{count} {many}")),
     };
-    let host_paths =
-        privileges.iter().filter(|privilege| matches!(privilege, Privilege::HostPath(_))).count();
+    let host_paths = privileges
+        .iter()
+        .filter(|privilege| matches!(privilege, Privilege::HostPath(_)))
+        .count();
     let bidirectional = containers(ContainerPrivilege::Bidirectional) > 0
         || privileges.contains(&Privilege::BidirectionalMain);
     let parts = [
-        counted(containers(ContainerPrivilege::Privileged), "privileged container", "privileged containers"),
+        counted(
+            containers(ContainerPrivilege::Privileged),
+            "privileged container",
+            "privileged containers",
+        ),
         counted(
             containers(ContainerPrivilege::Capabilities),
             "container with added capabilities",
@@ -82,22 +95,35 @@ fn summary(privileges: &[Privilege<'_>]) -> String {
 
 fn sidecar(container: &Located<'_>, findings: &mut Findings<'_>) {
     if container.value["restartPolicy"] != "Always" {
-        let message = "is not a sidecar unless restartPolicy is Always; the pod will wait for it to exit";
-        findings.add(Code::RestartPolicy, container.path.field("restartPolicy"), message);
+        let message =
+            "is not a sidecar unless restartPolicy is Always; the pod will wait for it to exit";
+        findings.add(
+            Code::RestartPolicy,
+            container.path.field("restartPolicy"),
+            message,
+        );
     }
 }
 
 fn image(container: &Located<'_>, findings: &mut Findings<'_>) {
-    let Some(image) = container.text("image").filter(|image| !image.is_empty()) else { return };
+    let Some(image) = container.text("image").filter(|image| !image.is_empty()) else {
+        return;
+    };
     let path = container.path.field("image");
     let (old, new) = OLD_CSI_AGENT;
-    if image.split('@').next().and_then(|untouched| untouched.rsplit('/').next()) == Some(old) {
+    if image
+        .split('@')
+        .next()
+        .and_then(|untouched| untouched.rsplit('/').next())
+        == Some(old)
+    {
         let message = format!("image {image:?} is known to time out (504); use {new}");
         findings.add(Code::OldCsiAgent, path.clone(), message);
     }
     if is_floating(image) {
-        let message =
-            format!("{image:?} is not pinned to a tag or digest, so pods may run different versions");
+        let message = format!(
+            "{image:?} is not pinned to a tag or digest, so pods may run different versions"
+        );
         findings.add(Code::FloatingImage, path, message);
     }
 }
@@ -108,8 +134,9 @@ fn limits(container: &Located<'_>, findings: &mut Findings<'_>) {
         .any(|env| env.value["name"] == IGNORE_RESOURCE && env.value["value"] == "true");
     let limits = container.value["resources"]["limits"].as_object();
     if !ignored && limits.is_none_or(|limits| limits.is_empty()) {
-        let message =
-            format!("has no resource limits (and no {IGNORE_RESOURCE}=true); it can starve the sandbox");
+        let message = format!(
+            "has no resource limits (and no {IGNORE_RESOURCE}=true); it can starve the sandbox"
+        );
         findings.add(Code::NoLimits, container.path.field("resources"), message);
     }
 }
@@ -140,7 +167,10 @@ fn cgroup_v1(volume: &Located<'_>, findings: &mut Findings<'_>) {
 
 /// A variable that says another region than the one that is in force.
 fn literal_region(container: &Located<'_>, region: &Region, findings: &mut Findings<'_>) {
-    for env in container.items("env").filter(|env| env.value["name"] == "REGION_ID") {
+    for env in container
+        .items("env")
+        .filter(|env| env.value["name"] == "REGION_ID")
+    {
         let literal = env.text("value").unwrap_or_default();
         if !literal.is_empty() && literal != region.as_str() {
             let message = format!("is {literal:?}, but the region is {region}; use <region-id>");
@@ -152,7 +182,11 @@ fn literal_region(container: &Located<'_>, region: &Region, findings: &mut Findi
 fn placeholders(doc: RuntimeDoc<'_>, findings: &mut Findings<'_>) {
     walk_all(doc.value(), &mut |path, value| {
         // In a container's image it is an error, and reported there.
-        if let Some(found) = value.as_str().and_then(placeholder).filter(|_| !is_image(path)) {
+        if let Some(found) = value
+            .as_str()
+            .and_then(placeholder)
+            .filter(|_| !is_image(path))
+        {
             let message = format!("contains the placeholder {found}, which is never replaced");
             findings.add(Code::Placeholder, path.clone(), message);
         }

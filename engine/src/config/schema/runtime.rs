@@ -39,7 +39,10 @@ static MAIN_CONTAINER: ObjectType = ObjectType {
 
 static MAIN_LIFECYCLE: ObjectType = ObjectType {
     name: "Lifecycle",
-    fields: &[("postStart", Object(&LIFECYCLE_HANDLER)), ("preStop", Object(&LIFECYCLE_HANDLER))],
+    fields: &[
+        ("postStart", Object(&LIFECYCLE_HANDLER)),
+        ("preStop", Object(&LIFECYCLE_HANDLER)),
+    ],
     closed: Some("a lifecycle has postStart and preStop"),
     part_of: Some(&LIFECYCLE),
 };

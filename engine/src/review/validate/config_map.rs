@@ -10,21 +10,33 @@ use crate::config::region::Region;
 
 /// Checks a ConfigMap that is created, or of which what a configuration is read from has changed.
 pub(super) fn check(object: &Value, old: &Value, region: Option<&Region>, remarks: &mut Remarks) {
-    let changed = ["data", "binaryData"].iter().any(|field| !same(&object[*field], &old[*field]));
+    let changed = ["data", "binaryData"]
+        .iter()
+        .any(|field| !same(&object[*field], &old[*field]));
     if old.is_object() && !changed {
         return;
     }
     let entries = match entries(object) {
         Ok(entries) => entries,
-        Err(error) => return remarks.refuse(error.path().field_path().to_string(), error.problem()),
+        Err(error) => {
+            return remarks.refuse(error.path().field_path().to_string(), error.problem());
+        }
     };
     for finding in findings(&entries, region).findings {
         match finding.severity {
             Severity::Error => {
-                remarks.refuse(field(&finding), format!("{} ({})", finding.message, finding.code));
+                remarks.refuse(
+                    field(&finding),
+                    format!("{} ({})", finding.message, finding.code),
+                );
             }
             Severity::Warning => {
-                remarks.warn(format!("{}: {} ({})", field(&finding), finding.message, finding.code));
+                remarks.warn(format!(
+                    "{}: {} ({})",
+                    field(&finding),
+                    finding.message,
+                    finding.code
+                ));
             }
         }
     }
@@ -45,7 +57,11 @@ fn same(one: &Value, other: &Value) -> bool {
 
 /// The place in the ConfigMap: `data[csi].csiSidecar[0].image`.
 fn field(finding: &Finding) -> String {
-    let key = if finding.runtime.is_empty() { String::new() } else { format!("[{}]", finding.runtime) };
+    let key = if finding.runtime.is_empty() {
+        String::new()
+    } else {
+        format!("[{}]", finding.runtime)
+    };
     match &finding.path {
         Some(path) => format!("data{key}{}", path.below_root()),
         None => format!("data{key}"),

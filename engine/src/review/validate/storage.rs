@@ -1,6 +1,7 @@
 //! The annotations by which a sandbox asks for storage at run time.
 //!
-//! Whoever mounts the storage reads them later, when a mistake only shows as a sandbox without its data.
+//! Whoever mounts the storage reads them later, when a mistake only shows as a sandbox without its
+//! data.
 
 use std::collections::HashSet;
 
@@ -12,7 +13,12 @@ use crate::kube::normalize::clean_path;
 use crate::systems::kruise::{CSI_MOUNT_POINT, CSI_SUBPATH, CSI_VOLUME_CONFIG, CSI_VOLUME_NAME};
 
 /// The first stands alone; the others are one volume.
-const ANNOTATIONS: [&str; 4] = [CSI_VOLUME_CONFIG, CSI_VOLUME_NAME, CSI_MOUNT_POINT, CSI_SUBPATH];
+const ANNOTATIONS: [&str; 4] = [
+    CSI_VOLUME_CONFIG,
+    CSI_VOLUME_NAME,
+    CSI_MOUNT_POINT,
+    CSI_SUBPATH,
+];
 
 /// Checks the annotations in each of the `places` (such as `metadata`) where they have changed.
 pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut Remarks) {
@@ -29,7 +35,10 @@ pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut 
             single(annotations, &at, remarks);
             continue;
         }
-        if ANNOTATIONS[1..].iter().any(|key| !annotations[*key].is_null()) {
+        if ANNOTATIONS[1..]
+            .iter()
+            .any(|key| !annotations[*key].is_null())
+        {
             // The annotations' group is left out, as a warning is short.
             remarks
                 .warn("csi-volume-config takes precedence; csi-volume-name, csi-mount-point and csi-subpath are ignored");
@@ -37,7 +46,10 @@ pub(super) fn check(places: &[&str], object: &Value, old: &Value, remarks: &mut 
         if changed(&CSI_VOLUME_CONFIG) {
             match config.as_str() {
                 Some(text) => several(text, &at(CSI_VOLUME_CONFIG), remarks),
-                None => remarks.refuse(at(CSI_VOLUME_CONFIG), "must be a string containing a JSON array"),
+                None => remarks.refuse(
+                    at(CSI_VOLUME_CONFIG),
+                    "must be a string containing a JSON array",
+                ),
             }
         }
     }
@@ -47,12 +59,19 @@ fn several(text: &str, at: &str, remarks: &mut Remarks) {
     let entries = match serde_json::from_str::<Value>(text) {
         Ok(Value::Array(entries)) => entries,
         Ok(_) => {
-            return remarks
-                .refuse(at, "must be a JSON array, such as [{\"pvName\":\"data\",\"mountPath\":\"/data\"}]");
+            return remarks.refuse(
+                at,
+                "must be a JSON array, such as [{\"pvName\":\"data\",\"mountPath\":\"/data\"}]",
+            );
         }
         Err(error) => {
-            return remarks
-                .refuse(at, format!("is not JSON (column {}); write a JSON array", error.column()));
+            return remarks.refuse(
+                at,
+                format!(
+                    "is not JSON (column {}); write a JSON array",
+                    error.column()
+                ),
+            );
         }
     };
     let mut paths = HashSet::new();
@@ -83,9 +102,11 @@ fn one(entry: &Map<String, Value>, index: usize, at: &str, remarks: &mut Remarks
             Some(_) => Err("must be a string"),
         }
     };
-    let required =
-        |field, check: fn(&str) -> Result<(), &'static str>| text(field)?.ok_or("is missing").and_then(check);
-    let optional = |field, check: fn(&str) -> Result<(), &'static str>| text(field)?.map_or(Ok(()), check);
+    let required = |field, check: fn(&str) -> Result<(), &'static str>| {
+        text(field)?.ok_or("is missing").and_then(check)
+    };
+    let optional =
+        |field, check: fn(&str) -> Result<(), &'static str>| text(field)?.map_or(Ok(()), check);
     let read_only = match entry.get("readOnly") {
         None | Some(Value::Null | Value::Bool(_)) => Ok(()),
         Some(_) => Err("must be true or false, without quotes"),
@@ -101,7 +122,10 @@ fn one(entry: &Map<String, Value>, index: usize, at: &str, remarks: &mut Remarks
         }
     }
     for field in entry.keys() {
-        if !matches!(field.as_str(), "pvName" | "mountPath" | "subPath" | "readOnly") {
+        if !matches!(
+            field.as_str(),
+            "pvName" | "mountPath" | "subPath" | "readOnly"
+        ) {
             let field: String = field.chars().take(30).collect();
             remarks.warn(format!(
                 "csi-volume-config[{index}]: unknown field {field}; known fields: pvName, mountPath, subPath, readOnly"
@@ -119,21 +143,30 @@ fn single(annotations: &Value, at: &impl Fn(&str) -> String, remarks: &mut Remar
             None
         }
     };
-    let (name, mount_point, subpath) = (text(CSI_VOLUME_NAME), text(CSI_MOUNT_POINT), text(CSI_SUBPATH));
-    if ANNOTATIONS[1..].iter().all(|key| annotations[*key].is_null()) {
+    let (name, mount_point, subpath) = (
+        text(CSI_VOLUME_NAME),
+        text(CSI_MOUNT_POINT),
+        text(CSI_SUBPATH),
+    );
+    if ANNOTATIONS[1..]
+        .iter()
+        .all(|key| annotations[*key].is_null())
+    {
         return;
     }
-    let mut check =
-        |key, value: Option<&str>, check: fn(&str) -> Result<(), &'static str>, missing| match value
-            .map(check)
-        {
-            Some(Err(reason)) => remarks.refuse(at(key), reason),
-            None if missing && annotations[key].is_null() => {
-                remarks
-                    .refuse(at(key), "is missing; csi-volume-name and csi-mount-point must be set together");
-            }
-            _ => {}
-        };
+    let mut check = |key,
+                     value: Option<&str>,
+                     check: fn(&str) -> Result<(), &'static str>,
+                     missing| match value.map(check) {
+        Some(Err(reason)) => remarks.refuse(at(key), reason),
+        None if missing && annotations[key].is_null() => {
+            remarks.refuse(
+                at(key),
+                "is missing; csi-volume-name and csi-mount-point must be set together",
+            );
+        }
+        _ => {}
+    };
     check(CSI_VOLUME_NAME, name, volume_name, true);
     check(CSI_MOUNT_POINT, mount_point, mount_path, true);
     check(CSI_SUBPATH, subpath, sub_path, false);
@@ -144,7 +177,9 @@ fn volume_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("is empty; name a PersistentVolume"),
         name if is_dns_subdomain(name) => Ok(()),
-        _ => Err("is not a valid PersistentVolume name; use lowercase letters, digits, '-' and '.'"),
+        _ => {
+            Err("is not a valid PersistentVolume name; use lowercase letters, digits, '-' and '.'")
+        }
     }
 }
 
@@ -152,7 +187,9 @@ fn mount_path(path: &str) -> Result<(), &'static str> {
     match path {
         "" => Err("is empty; write an absolute path"),
         path if !path.starts_with('/') => Err("must be an absolute path"),
-        path if clean_path(path) != path => Err("must not contain '.', '..', '//' or a trailing slash"),
+        path if clean_path(path) != path => {
+            Err("must not contain '.', '..', '//' or a trailing slash")
+        }
         _ => Ok(()),
     }
 }

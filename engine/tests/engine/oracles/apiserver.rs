@@ -1,5 +1,5 @@
-//! What the API server makes of a pod that it stores and returns: defaults added, zero values dropped, quantities
-//! spelt its own way; and what its admission plug-ins add.
+//! What the API server makes of a pod that it stores and returns: defaults added, zero values
+//! dropped, quantities spelt its own way; and what its admission plug-ins add.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,11 @@ pub(crate) fn returned(pod: &Value, admission: Admission) -> Value {
 }
 
 fn items<'v>(value: &'v mut Value, field: &str) -> impl Iterator<Item = &'v mut Value> {
-    value.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten()
+    value
+        .get_mut(field)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
 }
 
 fn default(value: &mut Value, field: &str, default: Value) {
@@ -66,9 +70,13 @@ fn add_token(spec: &mut Value) {
     }
     for list in ["initContainers", "containers"] {
         for container in items(spec, list) {
-            let mounts = container["volumeMounts"].as_array().cloned().unwrap_or_default();
+            let mounts = container["volumeMounts"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             if !mounts.iter().any(|mount| mount["mountPath"] == TOKEN_PATH) {
-                let mount = json!({"mountPath": TOKEN_PATH, "name": TOKEN_VOLUME, "readOnly": true});
+                let mount =
+                    json!({"mountPath": TOKEN_PATH, "name": TOKEN_VOLUME, "readOnly": true});
                 push(container, "volumeMounts", mount);
             }
         }
@@ -103,7 +111,11 @@ fn admit(container: &mut Value, admission: Admission) {
 
 fn container(container: &mut Value, admission: Admission) {
     default(container, "resources", json!({}));
-    default(container, "terminationMessagePath", json!("/dev/termination-log"));
+    default(
+        container,
+        "terminationMessagePath",
+        json!("/dev/termination-log"),
+    );
     default(container, "terminationMessagePolicy", json!("File"));
     default(container, "imagePullPolicy", json!("IfNotPresent"));
     for env in items(container, "env") {
@@ -122,10 +134,16 @@ fn container(container: &mut Value, admission: Admission) {
             http_get(get);
         }
     }
-    if let Some(probe) = container.get_mut("livenessProbe").filter(|probe| probe.is_object()) {
-        for (field, number) in
-            [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
-        {
+    if let Some(probe) = container
+        .get_mut("livenessProbe")
+        .filter(|probe| probe.is_object())
+    {
+        for (field, number) in [
+            ("timeoutSeconds", 1),
+            ("periodSeconds", 10),
+            ("successThreshold", 1),
+            ("failureThreshold", 3),
+        ] {
             default(probe, field, json!(number));
         }
         if let Some(get) = probe.get_mut("httpGet") {
@@ -136,11 +154,15 @@ fn container(container: &mut Value, admission: Admission) {
     let names: Vec<&str> = ["cpu", "memory"]
         .into_iter()
         .filter(|name| {
-            ["limits", "requests"].iter().any(|list| container["resources"][*list].get(*name).is_some())
+            ["limits", "requests"]
+                .iter()
+                .any(|list| container["resources"][*list].get(*name).is_some())
         })
         .collect();
     if admission.resize && !names.is_empty() {
-        let policies = names.iter().map(|name| json!({"resourceName": name, "restartPolicy": "NotRequired"}));
+        let policies = names
+            .iter()
+            .map(|name| json!({"resourceName": name, "restartPolicy": "NotRequired"}));
         let policies = policies.collect();
         default(container, "resizePolicy", policies);
     }
@@ -152,12 +174,21 @@ fn http_get(get: &mut Value) {
 }
 
 fn resources(resources: &mut Value) {
-    for (name, amount) in resources["limits"].as_object().cloned().into_iter().flatten() {
+    for (name, amount) in resources["limits"]
+        .as_object()
+        .cloned()
+        .into_iter()
+        .flatten()
+    {
         default(resources, "requests", json!({}));
         default(&mut resources["requests"], &name, amount);
     }
     for list in ["limits", "requests"] {
-        for amount in resources[list].as_object_mut().into_iter().flat_map(|amounts| amounts.values_mut()) {
+        for amount in resources[list]
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|amounts| amounts.values_mut())
+        {
             *amount = quantity(amount);
         }
     }
@@ -165,7 +196,9 @@ fn resources(resources: &mut Value) {
 
 /// The spelling of the few quantities that are used here.
 pub(crate) fn quantity(amount: &Value) -> Value {
-    let text = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
+    let text = amount
+        .as_str()
+        .map_or_else(|| amount.to_string(), str::to_owned);
     json!(match text.as_str() {
         "1000m" => "1",
         "0.5" => "500m",
@@ -190,12 +223,16 @@ fn volume(volume: &mut Value) {
     }
 }
 
-/// What Go's `omitempty` leaves out; pointers (in security contexts, `hostPath.type`) keep their zeros.
+/// What Go's `omitempty` leaves out; pointers (in security contexts, `hostPath.type`) keep their
+/// zeros.
 fn drop_zeros(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|field, value| {
-                let pointer = matches!(field.as_str(), "privileged" | "runAsUser" | "type" | "runAsNonRoot");
+                let pointer = matches!(
+                    field.as_str(),
+                    "privileged" | "runAsUser" | "type" | "runAsNonRoot"
+                );
                 let zero = match &*value {
                     Value::Null => true,
                     Value::Bool(false) => !pointer,

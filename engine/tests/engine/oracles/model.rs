@@ -1,9 +1,11 @@
-//! The rules of injection once more, written as plainly as possible on whole JSON values, without a thought for
-//! speed or for telling anybody what went wrong.
+//! The rules of injection once more, written as plainly as possible on whole JSON values, without a
+//! thought for speed or for telling anybody what went wrong.
 
 use serde_json::{Map, Value, json};
 
-use super::same::{command, list, path, same_container, same_fields, same_hook, same_volume, without_token};
+use super::same::{
+    command, list, path, same_container, same_fields, same_hook, same_volume, without_token,
+};
 
 /// A requested runtime.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +23,13 @@ pub(crate) fn merge(pod: &Value, runtimes: &[Runtime<'_>], keep: bool) -> Option
     if runtimes.is_empty() {
         return Some(pod.clone());
     }
-    let mut merge = Merge { before: pod, after: pod.clone(), runtimes, keep, denied: false };
+    let mut merge = Merge {
+        before: pod,
+        after: pod.clone(),
+        runtimes,
+        keep,
+        denied: false,
+    };
     merge.metadata();
     let present = merge.containers();
     merge.volumes(&present);
@@ -47,19 +55,31 @@ fn push(value: &mut Value, field: &str, item: Value) {
 
 /// The containers of a runtime, each with the pod's list that it goes to.
 fn containers(runtime: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
-    [("csiSidecar", "initContainers"), ("initContainers", "initContainers"), ("containers", "containers")]
-        .into_iter()
-        .flat_map(|(from, to)| list(runtime, from).iter().map(move |container| (to, container)))
+    [
+        ("csiSidecar", "initContainers"),
+        ("initContainers", "initContainers"),
+        ("containers", "containers"),
+    ]
+    .into_iter()
+    .flat_map(|(from, to)| {
+        list(runtime, from)
+            .iter()
+            .map(move |container| (to, container))
+    })
 }
 
 fn is_privileged(container: &Value) -> bool {
     container["securityContext"]["privileged"] == true
         || !list(&container["securityContext"]["capabilities"], "add").is_empty()
-        || list(container, "volumeMounts").iter().any(|mount| mount["mountPropagation"] == "Bidirectional")
+        || list(container, "volumeMounts")
+            .iter()
+            .any(|mount| mount["mountPropagation"] == "Bidirectional")
 }
 
 fn mounts_volume(container: &Value, name: &Value) -> bool {
-    list(container, "volumeMounts").iter().any(|mount| mount["name"] == *name)
+    list(container, "volumeMounts")
+        .iter()
+        .any(|mount| mount["name"] == *name)
 }
 
 impl Merge<'_> {
@@ -77,26 +97,39 @@ impl Merge<'_> {
                     }
                 }
             }
-            if self.after["metadata"][field].is_null() && self.before["metadata"].get(field).is_none() {
-                self.after["metadata"].as_object_mut().unwrap().shift_remove(field);
+            if self.after["metadata"][field].is_null()
+                && self.before["metadata"].get(field).is_none()
+            {
+                self.after["metadata"]
+                    .as_object_mut()
+                    .unwrap()
+                    .shift_remove(field);
             }
         }
-        let revisions: Map<String, Value> =
-            self.runtimes.iter().map(|runtime| (runtime.name.to_owned(), json!(runtime.revision))).collect();
+        let revisions: Map<String, Value> = self
+            .runtimes
+            .iter()
+            .map(|runtime| (runtime.name.to_owned(), json!(runtime.revision)))
+            .collect();
         let mark = json!({"runtimes": revisions}).to_string();
         self.after["metadata"]["annotations"]["sandbox-injector.io/status"] = json!(mark);
     }
-
-    // === who is privileged ===
 
     /// Whether a privileged runtime brings this volume, or a privileged container mounts it.
     fn is_guarded(&self, runtime: &Value, volume: &Value) -> bool {
         let by_runtime = containers(runtime).any(|(_, container)| is_privileged(container))
             || is_privileged(&runtime["mainContainer"])
-            || list(runtime, "volume").iter().any(|volume| !volume["hostPath"].is_null());
-        let mut all = self.runtimes.iter().flat_map(|runtime| containers(runtime.value));
+            || list(runtime, "volume")
+                .iter()
+                .any(|volume| !volume["hostPath"].is_null());
+        let mut all = self
+            .runtimes
+            .iter()
+            .flat_map(|runtime| containers(runtime.value));
         by_runtime
-            || all.any(|(_, container)| is_privileged(container) && mounts_volume(container, &volume["name"]))
+            || all.any(|(_, container)| {
+                is_privileged(container) && mounts_volume(container, &volume["name"])
+            })
     }
 
     /// The names of the volumes that nobody but the runtimes may mount.
@@ -115,16 +148,22 @@ impl Merge<'_> {
     }
 
     fn is_exact(&self, container: &Value) -> bool {
-        is_privileged(container) || self.own_volumes().iter().any(|name| mounts_volume(container, name))
+        is_privileged(container)
+            || self
+                .own_volumes()
+                .iter()
+                .any(|name| mounts_volume(container, name))
     }
-
-    // === the parts ===
 
     /// Returns the privileged containers that the pod ends up with.
     fn containers(&mut self) -> Vec<Value> {
         let (mut present, mut trusted) = (Vec::new(), Vec::new());
         for wanted_list in ["initContainers", "containers"] {
-            let other_list = if wanted_list == "containers" { "initContainers" } else { "containers" };
+            let other_list = if wanted_list == "containers" {
+                "initContainers"
+            } else {
+                "containers"
+            };
             for runtime in self.runtimes {
                 for (_, wanted) in containers(runtime.value).filter(|(to, _)| *to == wanted_list) {
                     let named = |container: &Value| container["name"] == wanted["name"];
@@ -146,10 +185,13 @@ impl Merge<'_> {
                         || list(&self.after["spec"], other_list).iter().any(named)
                     {
                         self.conflict();
-                    } else if let Some(added) =
-                        list(&self.after["spec"], wanted_list).iter().find(|c| named(c))
+                    } else if let Some(added) = list(&self.after["spec"], wanted_list)
+                        .iter()
+                        .find(|c| named(c))
                     {
-                        if !(same_container(wanted, added, true) && same_container(added, wanted, true)) {
+                        if !(same_container(wanted, added, true)
+                            && same_container(added, wanted, true))
+                        {
                             self.conflict();
                         }
                     } else {
@@ -196,9 +238,13 @@ impl Merge<'_> {
                 let named = |volume: &&Value| volume["name"] == wanted["name"];
                 if let Some(found) = list(&self.before["spec"], "volumes").iter().find(named) {
                     if !same_volume(wanted, found, self.is_guarded(runtime.value, wanted)) {
-                        let privileged =
-                            present.iter().any(|container| mounts_volume(container, &wanted["name"]));
-                        let mut all = self.runtimes.iter().flat_map(|runtime| list(runtime.value, "volume"));
+                        let privileged = present
+                            .iter()
+                            .any(|container| mounts_volume(container, &wanted["name"]));
+                        let mut all = self
+                            .runtimes
+                            .iter()
+                            .flat_map(|runtime| list(runtime.value, "volume"));
                         let first = all.find(named).unwrap();
                         self.denied |= privileged && !same_volume(first, found, true);
                         self.conflict();
@@ -218,45 +264,55 @@ impl Merge<'_> {
     /// Mounts of volumes that their own runtime does not bring.
     fn borrowed(&mut self) {
         let brings = |runtime: &Value, name: &Value| {
-            list(runtime, "volume").iter().any(|volume| volume["name"] == *name)
+            list(runtime, "volume")
+                .iter()
+                .any(|volume| volume["name"] == *name)
         };
         for runtime in self.runtimes {
             let main = std::iter::once(("containers", &runtime.value["mainContainer"]));
-            for (privileged, container) in main
-                .map(|(_, main)| (false, main))
-                .chain(containers(runtime.value).map(|(_, container)| (is_privileged(container), container)))
-            {
+            for (privileged, container) in main.map(|(_, main)| (false, main)).chain(
+                containers(runtime.value)
+                    .map(|(_, container)| (is_privileged(container), container)),
+            ) {
                 for mount in list(container, "volumeMounts") {
                     let name = &mount["name"];
                     let brought = self.runtimes.iter().any(|other| brings(other.value, name));
-                    let in_pod =
-                        list(&self.before["spec"], "volumes").iter().any(|volume| volume["name"] == *name);
+                    let in_pod = list(&self.before["spec"], "volumes")
+                        .iter()
+                        .any(|volume| volume["name"] == *name);
                     self.denied |= !brought && (privileged || !in_pod);
                 }
             }
         }
     }
 
-    /// The main container of a runtime: never one that must be exactly a runtime's, and of those that a runtime
-    /// brings only one that the configuration names or that stands alone.
+    /// The main container of a runtime: never one that must be exactly a runtime's, and of those
+    /// that a runtime brings only one that the configuration names or that stands alone.
     fn main(&self, runtime: &Value) -> Option<usize> {
         let pods = list(&self.before["spec"], "containers");
         let brought = |name: &Value| {
-            let all = self.runtimes.iter().flat_map(|runtime| list(runtime.value, "containers"));
+            let all = self
+                .runtimes
+                .iter()
+                .flat_map(|runtime| list(runtime.value, "containers"));
             all.clone().find(|container| container["name"] == *name)
         };
         let position = |name: &Value| pods.iter().position(|container| container["name"] == *name);
         let index = match &runtime["mainContainer"]["name"] {
             Value::String(name) if !name.is_empty() => position(&json!(name)),
             _ => {
-                let annotation =
-                    &self.before["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"];
+                let annotation = &self.before["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"];
                 let named = position(annotation).filter(|_| brought(annotation).is_none());
-                let own = || pods.iter().position(|container| brought(&container["name"]).is_none());
+                let own = || {
+                    pods.iter()
+                        .position(|container| brought(&container["name"]).is_none())
+                };
                 named.or_else(own).or((!pods.is_empty()).then_some(0))
             }
         };
-        index.filter(|index| brought(&pods[*index]["name"]).is_none_or(|container| !self.is_exact(container)))
+        index.filter(|index| {
+            brought(&pods[*index]["name"]).is_none_or(|container| !self.is_exact(container))
+        })
     }
 
     fn mains(&mut self) {
@@ -270,18 +326,27 @@ impl Merge<'_> {
             let before = &self.before["spec"]["containers"][index];
             for wanted in list(main, "env") {
                 let after = &mut self.after["spec"]["containers"][index];
-                if !list(after, "env").iter().any(|env| env["name"] == wanted["name"]) {
+                if !list(after, "env")
+                    .iter()
+                    .any(|env| env["name"] == wanted["name"])
+                {
                     push(after, "env", wanted.clone());
                 }
             }
             for wanted in list(main, "volumeMounts") {
                 let after = &self.after["spec"]["containers"][index];
-                let mut mounts = list(before, "volumeMounts").iter().chain(list(after, "volumeMounts"));
+                let mut mounts = list(before, "volumeMounts")
+                    .iter()
+                    .chain(list(after, "volumeMounts"));
                 match mounts.find(|mount| path(mount) == path(wanted)) {
                     Some(found) if same_fields(wanted, found, true) => {}
                     Some(_) => self.conflict(),
                     None => {
-                        push(&mut self.after["spec"]["containers"][index], "volumeMounts", wanted.clone());
+                        push(
+                            &mut self.after["spec"]["containers"][index],
+                            "volumeMounts",
+                            wanted.clone(),
+                        );
                     }
                 }
             }
@@ -331,7 +396,11 @@ fn merged_hook(name: &str, wanted: &Value, found: &Value) -> Option<Value> {
         .map(|word| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+:,./-".contains(c);
             let plain = !word.is_empty() && word.chars().all(plain);
-            if plain { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+            if plain {
+                word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
         })
         .collect();
     let ours_quoted = quoted.join(" ");

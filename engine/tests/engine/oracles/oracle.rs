@@ -16,12 +16,16 @@ pub(crate) fn faults(pod: &Value) -> Vec<String> {
             let at = format!("spec.{list_name}[{index}]");
             let name = text(&container["name"]);
             oracle.name(&at, name);
-            oracle.rule(names.insert(name.to_owned()), || format!("{at}: the name is there twice"));
+            oracle.rule(names.insert(name.to_owned()), || {
+                format!("{at}: the name is there twice")
+            });
             oracle.container(container, &at, list_name == "initContainers", &volumes);
         }
     }
     let containers = list(&pod["spec"], "containers");
-    oracle.rule(!containers.is_empty(), || "spec.containers: is required".to_owned());
+    oracle.rule(!containers.is_empty(), || {
+        "spec.containers: is required".to_owned()
+    });
     oracle.faults
 }
 
@@ -30,7 +34,11 @@ struct Oracle {
 }
 
 fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
-    value.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    value
+        .get(field)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 fn text(value: &Value) -> &str {
@@ -38,12 +46,18 @@ fn text(value: &Value) -> &str {
 }
 
 fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null())
 }
 
 fn is_label_name(name: &str) -> bool {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    let inner = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let inner = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     inner && name.len() <= 63 && ends(name.chars().next()) && ends(name.chars().last())
 }
 
@@ -56,7 +70,9 @@ impl Oracle {
 
     /// RFC 1123.
     fn name(&mut self, at: &str, name: &str) {
-        let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let inner = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let fits = (1..=63).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-');
         self.rule(inner && fits, || format!("{at}: {name:?} is no DNS label"));
     }
@@ -68,8 +84,11 @@ impl Oracle {
                 self.rule(is_label_name(name) && key.split('/').count() <= 2, || {
                     format!("metadata.{field}: {key:?} is no key")
                 });
-                let fits = field == "annotations" || text(value).is_empty() || is_label_name(text(value));
-                self.rule(value.is_string() && fits, || format!("metadata.{field}[{key}]: is no value"));
+                let fits =
+                    field == "annotations" || text(value).is_empty() || is_label_name(text(value));
+                self.rule(value.is_string() && fits, || {
+                    format!("metadata.{field}[{key}]: is no value")
+                });
             }
         }
     }
@@ -80,21 +99,33 @@ impl Oracle {
             let at = format!("spec.volumes[{index}]");
             let name = text(&volume["name"]);
             self.name(&at, name);
-            self.rule(names.insert(name.to_owned()), || format!("{at}: the name is there twice"));
-            let sources = entries(volume).filter(|(field, _)| *field != "name").count();
+            self.rule(names.insert(name.to_owned()), || {
+                format!("{at}: the name is there twice")
+            });
+            let sources = entries(volume)
+                .filter(|(field, _)| *field != "name")
+                .count();
             self.rule(sources <= 1, || format!("{at}: has {sources} sources"));
             let limit = &volume["emptyDir"]["sizeLimit"];
-            self.rule(limit.is_null() || is_quantity(limit), || format!("{at}: sizeLimit is no quantity"));
+            self.rule(limit.is_null() || is_quantity(limit), || {
+                format!("{at}: sizeLimit is no quantity")
+            });
         }
         names
     }
 
     fn container(&mut self, container: &Value, at: &str, init: bool, volumes: &HashSet<String>) {
-        self.rule(!text(&container["image"]).is_empty(), || format!("{at}.image: is required"));
+        self.rule(!text(&container["image"]).is_empty(), || {
+            format!("{at}.image: is required")
+        });
         for (index, env) in list(container, "env").iter().enumerate() {
             let name = text(&env["name"]);
-            let printable = name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=');
-            self.rule(printable && !name.is_empty(), || format!("{at}.env[{index}]: no valid name"));
+            let printable = name
+                .bytes()
+                .all(|b| (b' '..=b'~').contains(&b) && b != b'=');
+            self.rule(printable && !name.is_empty(), || {
+                format!("{at}.env[{index}]: no valid name")
+            });
             let both = !text(&env["value"]).is_empty() && !env["valueFrom"].is_null();
             self.rule(!both, || format!("{at}.env[{index}]: value and valueFrom"));
         }
@@ -102,22 +133,34 @@ impl Oracle {
         for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
             let at = format!("{at}.volumeMounts[{index}]");
             let path = text(&mount["mountPath"]);
-            self.rule(!path.is_empty() && !path.contains(':'), || format!("{at}: {path:?} is no mount path"));
+            self.rule(!path.is_empty() && !path.contains(':'), || {
+                format!("{at}: {path:?} is no mount path")
+            });
             // The API server compares letter by letter; the runtime would mount one over the other.
             let clean = invariants::paths::clean(path);
-            self.rule(paths.insert(clean), || format!("{at}: {path:?} is mounted twice"));
-            self.rule(volumes.contains(text(&mount["name"])), || format!("{at}: there is no such volume"));
-            let sub = text(&mount["subPath"]);
-            self.rule(!sub.starts_with('/') && !sub.split('/').any(|part| part == ".."), || {
-                format!("{at}: no valid subPath")
+            self.rule(paths.insert(clean), || {
+                format!("{at}: {path:?} is mounted twice")
             });
+            self.rule(volumes.contains(text(&mount["name"])), || {
+                format!("{at}: there is no such volume")
+            });
+            let sub = text(&mount["subPath"]);
+            self.rule(
+                !sub.starts_with('/') && !sub.split('/').any(|part| part == ".."),
+                || format!("{at}: no valid subPath"),
+            );
         }
         let restart = &container["restartPolicy"];
         let allowed = restart.is_null() || (init && *restart == "Always");
         self.rule(allowed, || format!("{at}.restartPolicy: is not allowed"));
         let sidecar = init && *restart == "Always";
         if init && !sidecar {
-            for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            for field in [
+                "lifecycle",
+                "livenessProbe",
+                "readinessProbe",
+                "startupProbe",
+            ] {
                 self.rule(container[field].is_null(), || {
                     format!("{at}.{field}: only with restartPolicy Always")
                 });
@@ -125,7 +168,9 @@ impl Oracle {
         }
         for (hook, handlers) in entries(&container["lifecycle"]) {
             let handlers: Vec<_> = entries(handlers).collect();
-            self.rule(handlers.len() == 1, || format!("{at}.lifecycle.{hook}: one handler"));
+            self.rule(handlers.len() == 1, || {
+                format!("{at}.lifecycle.{hook}: one handler")
+            });
             for (handler, value) in handlers {
                 let command = list(value, "command");
                 self.rule(handler != "exec" || !command.is_empty(), || {
@@ -135,16 +180,24 @@ impl Oracle {
         }
         for list_name in ["limits", "requests"] {
             for (name, amount) in entries(&container["resources"][list_name]) {
-                self.rule(is_quantity(amount), || format!("{at}.resources.{list_name}[{name}]: no quantity"));
+                self.rule(is_quantity(amount), || {
+                    format!("{at}.resources.{list_name}[{name}]: no quantity")
+                });
             }
         }
     }
 }
 
 fn is_quantity(value: &Value) -> bool {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
-    let suffixes = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let suffixes = [
+        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ];
     number.parse::<f64>().is_ok() && suffixes.contains(&suffix)
 }

@@ -1,18 +1,25 @@
 //! When two items say the same, written as plainly as possible.
 
+use invariants::paths::clean;
 use serde_json::{Map, Value, json};
 
 use super::apiserver::{TOKEN_PATH, quantity};
-use invariants::paths::clean;
 
 /// The items of a list; none where there is none.
 pub(crate) fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
-    value.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    value
+        .get(field)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// The words of an exec hook; none for any other.
 pub(crate) fn command(hook: &Value) -> Vec<String> {
-    list(&hook["exec"], "command").iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    list(&hook["exec"], "command")
+        .iter()
+        .map(|word| word.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The cleaned path of a mount.
@@ -26,10 +33,14 @@ pub(crate) fn without_token(spec: &Value, container: &Value) -> Value {
     let is_token = |mount: &Value| {
         mount["mountPath"] == TOKEN_PATH
             && list(spec, "volumes").iter().any(|volume| {
-                volume["name"] == mount["name"] && volume["projected"]["sources"].as_array().is_some()
+                volume["name"] == mount["name"]
+                    && volume["projected"]["sources"].as_array().is_some()
             })
     };
-    if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
+    if let Some(mounts) = container
+        .get_mut("volumeMounts")
+        .and_then(Value::as_array_mut)
+    {
         mounts.retain(|mount| !is_token(mount));
     }
     container
@@ -68,8 +79,16 @@ fn said(value: &Value) -> Value {
                 !zero && *value != *default && *value != number
             };
             let fields = fields.iter().map(|(field, value)| {
-                let value = if field == "sizeLimit" { quantity(value) } else { said(value) };
-                let value = if field == "mountPath" { json!(clean(value.as_str().unwrap())) } else { value };
+                let value = if field == "sizeLimit" {
+                    quantity(value)
+                } else {
+                    said(value)
+                };
+                let value = if field == "mountPath" {
+                    json!(clean(value.as_str().unwrap()))
+                } else {
+                    value
+                };
                 (field.clone(), value)
             });
             fields.filter(|(field, value)| says(field, value)).collect()
@@ -85,7 +104,11 @@ pub(crate) fn same_fields(wanted: &Value, found: &Value, exact: bool) -> bool {
     if exact {
         return wanted == found;
     }
-    wanted.as_object().unwrap().iter().all(|(field, value)| found.get(field) == Some(value))
+    wanted
+        .as_object()
+        .unwrap()
+        .iter()
+        .all(|(field, value)| found.get(field) == Some(value))
 }
 
 /// Whether two hooks do the same.
@@ -98,7 +121,11 @@ pub(crate) fn same_hook(one: &Value, other: &Value) -> bool {
         words
     };
     let (mine, theirs) = (plain(one), plain(other));
-    if mine.is_empty() && theirs.is_empty() { said(one) == said(other) } else { mine == theirs }
+    if mine.is_empty() && theirs.is_empty() {
+        said(one) == said(other)
+    } else {
+        mine == theirs
+    }
 }
 
 /// A volume is what its source is.
@@ -115,10 +142,13 @@ pub(crate) fn same_volume(wanted: &Value, found: &Value, exact: bool) -> bool {
     let (wanted, found) = (sourced(wanted), sourced(found));
     let (wanted, found) = (wanted.as_object().unwrap(), found.as_object().unwrap());
     wanted.keys().eq(found.keys())
-        && wanted.iter().all(|(source, value)| same_fields(value, &found[source], exact))
+        && wanted
+            .iter()
+            .all(|(source, value)| same_fields(value, &found[source], exact))
 }
 
-/// Whether `found` holds all that `wanted` holds, and if `exact` nothing else but amounts of plain resources.
+/// Whether `found` holds all that `wanted` holds, and if `exact` nothing else but amounts of plain
+/// resources.
 pub(crate) fn same_container(wanted: &Value, found: &Value, exact: bool) -> bool {
     let covered = |field: &str, id: fn(&Value) -> String, item_exact: bool| {
         let (wanted, found) = (list(wanted, field), list(found, field));
@@ -145,16 +175,27 @@ pub(crate) fn same_container(wanted: &Value, found: &Value, exact: bool) -> bool
             "securityContext",
             "resizePolicy",
         ];
-        container.as_object_mut().unwrap().retain(|field, _| !known.contains(&field.as_str()));
+        container
+            .as_object_mut()
+            .unwrap()
+            .retain(|field, _| !known.contains(&field.as_str()));
         container
     };
-    (theirs == image || theirs.strip_prefix(&image).is_some_and(|rest| rest.starts_with("@sha256:")))
+    (theirs == image
+        || theirs
+            .strip_prefix(&image)
+            .is_some_and(|rest| rest.starts_with("@sha256:")))
         && list(wanted, "command") == list(found, "command")
         && list(wanted, "args") == list(found, "args")
-        && said(&json!({"c": wanted["securityContext"]})) == said(&json!({"c": found["securityContext"]}))
+        && said(&json!({"c": wanted["securityContext"]}))
+            == said(&json!({"c": found["securityContext"]}))
         && covered("env", |env| text_of(env, "name"), true)
         && covered("volumeMounts", path, true)
-        && covered("ports", |port| format!("{} {}", port["containerPort"], said(port)["protocol"]), false)
+        && covered(
+            "ports",
+            |port| format!("{} {}", port["containerPort"], said(port)["protocol"]),
+            false,
+        )
         && same_resources(&wanted["resources"], &found["resources"], exact)
         && same_others(&others(wanted), &others(found), exact)
 }
@@ -169,10 +210,12 @@ fn same_others(wanted: &Value, found: &Value, exact: bool) -> bool {
         (Value::Object(wanted), Value::Object(found)) => {
             (!exact || found.keys().all(|field| wanted.contains_key(field)))
                 && wanted.iter().all(|(field, value)| match field.as_str() {
-                    "postStart" | "preStop" => {
-                        found.get(field).is_some_and(|found| said(value) == said(found))
-                    }
-                    _ => found.get(field).is_some_and(|found| same_others(value, found, exact)),
+                    "postStart" | "preStop" => found
+                        .get(field)
+                        .is_some_and(|found| said(value) == said(found)),
+                    _ => found
+                        .get(field)
+                        .is_some_and(|found| same_others(value, found, exact)),
                 })
         }
         (wanted, found) => wanted == found,
@@ -184,11 +227,14 @@ fn same_resources(wanted: &Value, found: &Value, exact: bool) -> bool {
         let empty = Map::new();
         let amounts = |value: &Value| value[*list].as_object().unwrap_or(&empty).clone();
         let (wanted, found) = (amounts(wanted), amounts(found));
-        wanted
-            .iter()
-            .all(|(name, amount)| found.get(name).is_some_and(|other| quantity(other) == quantity(amount)))
-            && (!exact
-                || *list == "requests"
-                || found.keys().all(|name| !name.contains('/') || wanted.contains_key(name)))
+        wanted.iter().all(|(name, amount)| {
+            found
+                .get(name)
+                .is_some_and(|other| quantity(other) == quantity(amount))
+        }) && (!exact
+            || *list == "requests"
+            || found
+                .keys()
+                .all(|name| !name.contains('/') || wanted.contains_key(name)))
     })
 }

@@ -4,8 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::budget::Budget;
 use engine::config::Config;
-use engine::review::decide::Decided;
-use engine::review::decide::Settings;
+use engine::review::decide::{Decided, Settings};
 use engine::review::decode::decode;
 use engine::review::respond;
 use serde_json::{Value, json};
@@ -46,7 +45,9 @@ pub(crate) fn post<'c>(body: &[u8], config: &'c Config, settings: &Settings) -> 
     let review = decode(body).expect("the body is a review");
     let mut budget = Budget::unlimited();
     let progress = review.decide(config, settings, &mut budget);
-    let decided = progress.finish(&mut budget, |question| panic!("look-ups are off: {question:?}"));
+    let decided = progress.finish(&mut budget, |question| {
+        panic!("look-ups are off: {question:?}")
+    });
     let answer = respond::write(review.envelope().uid, &decided, settings.report_only);
     let mut review: Value = serde_json::from_slice(&answer).expect("the answer is JSON");
     assert_eq!(review["apiVersion"], "admission.k8s.io/v1");
@@ -54,11 +55,21 @@ pub(crate) fn post<'c>(body: &[u8], config: &'c Config, settings: &Settings) -> 
     let response = review["response"].take();
     let patch = response.get("patch").map(|patch| {
         assert_eq!(response["patchType"], "JSONPatch");
-        let patch = STANDARD.decode(patch.as_str().expect("a text")).expect("base64");
+        let patch = STANDARD
+            .decode(patch.as_str().expect("a text"))
+            .expect("base64");
         serde_json::from_slice(&patch).expect("the patch is JSON")
     });
-    assert_eq!(response.get("patchType").is_some(), patch.is_some(), "both or neither");
-    Answered { response, patch, decided }
+    assert_eq!(
+        response.get("patchType").is_some(),
+        patch.is_some(),
+        "both or neither"
+    );
+    Answered {
+        response,
+        patch,
+        decided,
+    }
 }
 
 /// Applies a patch as the API server does.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CONTAINERS, Generator, PATHS, SECRET, VARIABLES, VOLUMES, push, unique, unique_mounts};
+use super::{
+    CONTAINERS, Generator, PATHS, SECRET, VARIABLES, VOLUMES, push, unique, unique_mounts,
+};
 
 impl Generator<'_, '_> {
     fn env(&mut self, value: &str) -> Value {
@@ -120,17 +122,25 @@ impl Generator<'_, '_> {
             13 => container["resources"] = json!({"limits": {"example.com/gpu": 1}}),
             14 => container["ports"] = json!([{"containerPort": 53}]),
             15 => {
-                container["ports"] = json!([{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53}])
+                container["ports"] =
+                    json!([{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53}])
             }
-            16 => container["image"] = json!(format!("registry/image:1@sha256:{}", "0a".repeat(32))),
+            16 => {
+                container["image"] = json!(format!("registry/image:1@sha256:{}", "0a".repeat(32)))
+            }
             17 => container["futureField"] = json!({"x": 1}),
             18 => container["imagePullPolicy"] = json!("Always"),
             19 => container["terminationMessagePath"] = json!("/dev/termination-log"),
             20 => {
-                container["resources"] = json!({"limits": {"cpu": "1e3Ki"}, "requests": {"a.b/gpu": "0.5"}})
+                container["resources"] =
+                    json!({"limits": {"cpu": "1e3Ki"}, "requests": {"a.b/gpu": "0.5"}})
             }
             21 => container["ports"] = json!([{"containerPort": 1, "hostPort": 1}]),
-            22 => push(container, "volumeDevices", json!({"name": self.pick(&VOLUMES), "devicePath": "/d"})),
+            22 => push(
+                container,
+                "volumeDevices",
+                json!({"name": self.pick(&VOLUMES), "devicePath": "/d"}),
+            ),
             23 => container["livenessProbe"] = self.hook(word),
             24 => container["lifecycle"] = self.lifecycle(word),
             25 => container["restartPolicy"] = json!("Always"),

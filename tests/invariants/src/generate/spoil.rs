@@ -56,9 +56,10 @@ pub fn pointers(value: &Value, out: &mut Vec<String>) {
                 .iter()
                 .map(|(field, value)| (field.replace('~', "~0").replace('/', "~1"), value))
                 .collect(),
-            Value::Array(items) => {
-                (0..).zip(items).map(|(index, value): (usize, _)| (index.to_string(), value)).collect()
-            }
+            Value::Array(items) => (0..)
+                .zip(items)
+                .map(|(index, value): (usize, _)| (index.to_string(), value))
+                .collect(),
             _ => Vec::new(),
         };
         for (name, value) in children {

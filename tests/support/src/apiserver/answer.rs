@@ -1,24 +1,26 @@
 //! Answers and their bodies, the endless ones of watches included.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use hyper::{
-    Response,
-    body::{Bytes, Frame},
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use hyper::Response;
+use hyper::body::{Bytes, Frame};
+use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc::UnboundedReceiver, time::Sleep};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Sleep;
 
 use super::store::Path;
 
 /// What goes over the wire for a request.
 pub(super) enum Answer {
-    Text { code: u16, media: &'static str, text: String, retry_after: Option<u64> },
+    Text {
+        code: u16,
+        media: &'static str,
+        text: String,
+        retry_after: Option<u64>,
+    },
     Watch(Watch),
 }
 
@@ -31,18 +33,31 @@ pub(super) struct Watch {
 /// A body of either kind.
 pub(super) enum Body {
     Whole(Option<Bytes>),
-    Events { events: UnboundedReceiver<Result<String, ()>>, ends: Option<Pin<Box<Sleep>>> },
+    Events {
+        events: UnboundedReceiver<Result<String, ()>>,
+        ends: Option<Pin<Box<Sleep>>>,
+    },
 }
 
 impl Answer {
     pub(super) fn json(code: u16, value: &Value) -> Self {
-        Answer::Text { code, media: "application/json", text: value.to_string(), retry_after: None }
+        Answer::Text {
+            code,
+            media: "application/json",
+            text: value.to_string(),
+            retry_after: None,
+        }
     }
 
     /// The text that stands for a path nobody serves.
     pub(super) fn no_path() -> Self {
         let text = "404 page not found\n".to_owned();
-        Answer::Text { code: 404, media: "text/plain; charset=utf-8", text, retry_after: None }
+        Answer::Text {
+            code: 404,
+            media: "text/plain; charset=utf-8",
+            text,
+            retry_after: None,
+        }
     }
 
     pub(super) fn no_object(path: &Path) -> Self {
@@ -58,7 +73,12 @@ impl Answer {
 
     pub(super) fn into_response(self) -> Response<Body> {
         match self {
-            Answer::Text { code, media, text, retry_after } => {
+            Answer::Text {
+                code,
+                media,
+                text,
+                retry_after,
+            } => {
                 let mut response = Response::builder().status(code).header(CONTENT_TYPE, media);
                 if let Some(seconds) = retry_after {
                     response = response.header(RETRY_AFTER, seconds);

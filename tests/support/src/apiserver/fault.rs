@@ -1,6 +1,7 @@
 //! What goes wrong on the way to an answer.
 
-use std::{sync::Mutex, time::Duration};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
@@ -8,14 +9,14 @@ use tokio::time::sleep;
 use super::answer::Answer;
 
 /// One fault, for requests whose path and query contain a text.
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct Fault {
     part: String,
     times: Option<usize>,
     happens: Happens,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 enum Happens {
     Delay(Duration),
     Hang,
@@ -31,7 +32,11 @@ pub struct Faults(Mutex<Vec<Fault>>);
 
 impl Fault {
     fn new(part: &str, happens: Happens) -> Self {
-        Self { part: part.to_owned(), times: None, happens }
+        Self {
+            part: part.to_owned(),
+            times: None,
+            happens,
+        }
     }
 
     /// The answer comes late.
@@ -51,12 +56,24 @@ impl Fault {
 
     /// The answer is a failure.
     pub fn status(part: &str, code: u16) -> Self {
-        Self::new(part, Happens::Status { code, retry_after: None })
+        Self::new(
+            part,
+            Happens::Status {
+                code,
+                retry_after: None,
+            },
+        )
     }
 
     /// The answer is a failure that says when to ask again.
     pub fn retry_after(part: &str, code: u16, seconds: u64) -> Self {
-        Self::new(part, Happens::Status { code, retry_after: Some(seconds) })
+        Self::new(
+            part,
+            Happens::Status {
+                code,
+                retry_after: Some(seconds),
+            },
+        )
     }
 
     /// The path is not served.
@@ -71,7 +88,10 @@ impl Fault {
 
     /// Only so many times.
     pub fn times(self, times: usize) -> Self {
-        Self { times: Some(times), ..self }
+        Self {
+            times: Some(times),
+            ..self
+        }
     }
 }
 
@@ -89,7 +109,9 @@ impl Faults {
         let whole = format!("{path}?{query}");
         let happens = {
             let mut faults = self.0.lock().unwrap();
-            let met = faults.iter_mut().find(|fault| fault.times != Some(0) && whole.contains(&fault.part));
+            let met = faults
+                .iter_mut()
+                .find(|fault| fault.times != Some(0) && whole.contains(&fault.part));
             met.map(|fault| {
                 fault.times = fault.times.map(|left| left - 1);
                 fault.happens.clone()
@@ -104,9 +126,12 @@ impl Faults {
             Some(Happens::Hang) => std::future::pending().await,
             Some(Happens::Drop) => return Err(std::io::Error::other("dropped")),
             Some(Happens::NoPath) => Some(Answer::no_path()),
-            Some(Happens::Body(text)) => {
-                Some(Answer::Text { code: 200, media: "application/json", text, retry_after: None })
-            }
+            Some(Happens::Body(text)) => Some(Answer::Text {
+                code: 200,
+                media: "application/json",
+                text,
+                retry_after: None,
+            }),
             Some(Happens::Status { code, retry_after }) => Some(failure(code, retry_after)),
         })
     }
@@ -125,7 +150,14 @@ fn failure(code: u16, retry_after: Option<u64>) -> Answer {
         _ => ("InternalError", "etcdserver: request timed out"),
     };
     match Answer::status(code, reason, message, &json!({})) {
-        Answer::Text { code, media, text, .. } => Answer::Text { code, media, text, retry_after },
+        Answer::Text {
+            code, media, text, ..
+        } => Answer::Text {
+            code,
+            media,
+            text,
+            retry_after,
+        },
         watch @ Answer::Watch(_) => watch,
     }
 }

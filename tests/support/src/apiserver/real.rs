@@ -1,12 +1,11 @@
-//! A real kube-apiserver with its etcd, where `KUBEBUILDER_ASSETS` names a directory that holds them.
+//! A real kube-apiserver with its etcd, where `KUBEBUILDER_ASSETS` names a directory that holds
+//! them.
 
-use std::{
-    fs::File,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command},
-    time::Duration,
-};
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use hyper::Request;
 use kube::Client;
@@ -59,13 +58,23 @@ impl RealServer {
             format!("{ADMIN},admin,admin,system:masters\n{NOBODY},nobody,nobody\n"),
         )
         .unwrap();
-        std::fs::write(at("accounts.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        std::fs::write(
+            at("accounts.key"),
+            KeyPair::generate().unwrap().serialize_pem(),
+        )
+        .unwrap();
         let [clients, peers, secure] = ports();
-        let (clients, peers) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
+        let (clients, peers) = (
+            format!("http://127.0.0.1:{clients}"),
+            format!("http://127.0.0.1:{peers}"),
+        );
         let run = |program: &str, arguments: &[String]| {
             let log = File::create(at(&format!("{program}.log"))).unwrap();
             let mut command = Command::new(assets.join(program));
-            command.args(arguments).stdout(log.try_clone().unwrap()).stderr(log);
+            command
+                .args(arguments)
+                .stdout(log.try_clone().unwrap())
+                .stderr(log);
             command.spawn().unwrap()
         };
         let etcd = run(
@@ -101,7 +110,11 @@ impl RealServer {
             ],
         );
         let url = format!("https://127.0.0.1:{secure}");
-        let mut server = Self { url, directory, children: vec![etcd, apiserver] };
+        let mut server = Self {
+            url,
+            directory,
+            children: vec![etcd, apiserver],
+        };
         server.expect_ready().await;
         server
     }
@@ -120,13 +133,23 @@ impl RealServer {
         let end = Instant::now() + START;
         loop {
             let request = Request::get("/readyz").body(Vec::new()).unwrap();
-            if client.request_text(request).await.is_ok_and(|text| text == "ok") {
+            if client
+                .request_text(request)
+                .await
+                .is_ok_and(|text| text == "ok")
+            {
                 return;
             }
-            let ended = self.children.iter_mut().any(|child| child.try_wait().unwrap().is_some());
+            let ended = self
+                .children
+                .iter_mut()
+                .any(|child| child.try_wait().unwrap().is_some());
             if ended || Instant::now() >= end {
                 let log = self.directory.path().join("kube-apiserver.log");
-                panic!("kube-apiserver does not start:\n{}", std::fs::read_to_string(log).unwrap());
+                panic!(
+                    "kube-apiserver does not start:\n{}",
+                    std::fs::read_to_string(log).unwrap()
+                );
             }
             sleep(Duration::from_millis(100)).await;
         }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{Query, answer::Watch, answer::status};
+use super::Query;
+use super::answer::{Watch, status};
 
 /// Where an object or a collection is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Path {
     pub(super) group: String,
     pub(super) version: String,
@@ -31,8 +32,18 @@ const BUILT_IN: [(&str, &str, &str, &str); 6] = [
     ("", "v1", "Namespace", "namespaces"),
     ("", "v1", "Node", "nodes"),
     ("", "v1", "Pod", "pods"),
-    ("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+    ),
+    (
+        "apiextensions.k8s.io",
+        "v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+    ),
 ];
 
 struct Event {
@@ -60,30 +71,45 @@ pub(super) struct Store {
     watchers: Vec<Watcher>,
 }
 
-// === impl Path ===
-
 impl Path {
     pub(super) fn named(&self, name: &str) -> Self {
-        Self { name: Some(name.to_owned()), ..self.clone() }
+        Self {
+            name: Some(name.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Whether an object is in a collection; one without a namespace is that of all of them.
     fn is_in(&self, collection: &Self) -> bool {
         let namespace = collection.namespace.as_ref().and(self.namespace.clone());
-        Self { namespace, ..self.collection() } == *collection
+        Self {
+            namespace,
+            ..self.collection()
+        } == *collection
     }
 
     fn collection(&self) -> Self {
-        Self { name: None, ..self.clone() }
+        Self {
+            name: None,
+            ..self.clone()
+        }
     }
 
     /// `sandboxes.agents.kruise.io`
     pub(super) fn qualified(&self) -> String {
-        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
     }
 
     fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 }
 
@@ -91,9 +117,9 @@ impl Target {
     pub(super) fn parse(path: &str) -> Self {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match parts.as_slice() {
-            ["version"] => {
-                Target::Discovery(Box::new(|_| json!({"major": "1", "minor": "36", "gitVersion": "v1.36.2"})))
-            }
+            ["version"] => Target::Discovery(Box::new(
+                |_| json!({"major": "1", "minor": "36", "gitVersion": "v1.36.2"}),
+            )),
             ["apis"] => Target::Discovery(Box::new(Store::groups)),
             ["apis", group, version] => {
                 let (group, version) = ((*group).to_owned(), (*version).to_owned());
@@ -123,23 +149,29 @@ impl Target {
     }
 }
 
-// === impl Store ===
-
 impl Store {
     /// Group, version, kind, plural of everything served.
     fn kinds(&self) -> Vec<(String, String, String, String)> {
         let mut kinds: Vec<_> = BUILT_IN
             .iter()
             .map(|(group, version, kind, plural)| {
-                [group, version, kind, plural].map(|text| (*text).to_owned()).into()
+                [group, version, kind, plural]
+                    .map(|text| (*text).to_owned())
+                    .into()
             })
             .collect();
-        let definitions = self.objects.iter().filter(|(path, _)| path.plural == "customresourcedefinitions");
+        let definitions = self
+            .objects
+            .iter()
+            .filter(|(path, _)| path.plural == "customresourcedefinitions");
         for (_, definition) in definitions {
             let spec = &definition["spec"];
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            for version in
-                spec["versions"].as_array().unwrap().iter().filter(|version| version["served"] == true)
+            for version in spec["versions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|version| version["served"] == true)
             {
                 kinds.push((
                     text(&spec["group"]),
@@ -168,7 +200,8 @@ impl Store {
         let groups: Vec<Value> = names
             .iter()
             .map(|(group, version)| {
-                let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+                let version =
+                    json!({"groupVersion": format!("{group}/{version}"), "version": version});
                 json!({"name": group, "versions": [version], "preferredVersion": version})
             })
             .collect();
@@ -219,10 +252,18 @@ impl Store {
             metadata.insert("namespace".to_owned(), namespace.as_str().into());
         }
         let uid = before.map(|before| before["metadata"]["uid"].clone());
-        let uid = uid.unwrap_or_else(|| format!("00000000-0000-4000-8000-{:012}", self.version).into());
+        let uid =
+            uid.unwrap_or_else(|| format!("00000000-0000-4000-8000-{:012}", self.version).into());
         metadata.entry("uid").or_insert(uid);
-        metadata.insert("resourceVersion".to_owned(), self.version.to_string().into());
-        let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        metadata.insert(
+            "resourceVersion".to_owned(),
+            self.version.to_string().into(),
+        );
+        let kind = if before.is_some() {
+            "MODIFIED"
+        } else {
+            "ADDED"
+        };
         self.objects.insert(path.clone(), object.clone());
         self.happened(kind, path, object.clone());
         object
@@ -237,15 +278,28 @@ impl Store {
     }
 
     fn happened(&mut self, kind: &'static str, path: &Path, object: Value) {
-        let event = Event { version: self.version, kind, path: path.clone(), object };
+        let event = Event {
+            version: self.version,
+            kind,
+            path: path.clone(),
+            object,
+        };
         self.watchers.retain(|watcher| {
-            !watcher.wants(&event) || watcher.events.send(Ok(line(event.kind, &event.object))).is_ok()
+            !watcher.wants(&event)
+                || watcher
+                    .events
+                    .send(Ok(line(event.kind, &event.object)))
+                    .is_ok()
         });
         self.events.push(event);
     }
 
     pub(super) fn get(&self, path: &Path, from_memory: bool) -> Option<Value> {
-        let objects = self.memory.as_ref().filter(|_| from_memory).unwrap_or(&self.objects);
+        let objects = self
+            .memory
+            .as_ref()
+            .filter(|_| from_memory)
+            .unwrap_or(&self.objects);
         objects.get(path).cloned()
     }
 
@@ -284,12 +338,19 @@ impl Store {
         if from < self.compacted {
             watcher.expire();
         } else {
-            for event in self.events.iter().filter(|event| event.version > from && watcher.wants(event)) {
+            for event in self
+                .events
+                .iter()
+                .filter(|event| event.version > from && watcher.wants(event))
+            {
                 let _ = watcher.events.send(Ok(line(event.kind, &event.object)));
             }
             self.watchers.push(watcher);
         }
-        Watch { events, ends: query.seconds.map(Duration::from_secs) }
+        Watch {
+            events,
+            ends: query.seconds.map(Duration::from_secs),
+        }
     }
 
     pub(super) fn freeze(&mut self) {
@@ -331,15 +392,18 @@ impl Store {
     }
 
     pub(super) fn webhooks(&self) -> Vec<Value> {
-        let configurations =
-            self.objects.iter().filter(|(path, _)| path.plural == "mutatingwebhookconfigurations");
+        let configurations = self
+            .objects
+            .iter()
+            .filter(|(path, _)| path.plural == "mutatingwebhookconfigurations");
         configurations.map(|(_, object)| object.clone()).collect()
     }
 }
 
 impl Watcher {
     fn wants(&self, event: &Event) -> bool {
-        event.path.collection() == self.collection && self.name.is_none_or_eq(event.path.name.as_deref())
+        event.path.collection() == self.collection
+            && self.name.is_none_or_eq(event.path.name.as_deref())
     }
 
     /// As kube-apiserver says it: an event in an answer of 200, and then the end.
