@@ -20,7 +20,7 @@ const EMBEDDED: [(&str, &str); 2] = [
     ),
 ];
 
-/// A ConfigMap holds at most 1 MiB; what is larger is no configuration.
+/// A ConfigMap holds at most 1 MiB; anything larger is not a configuration.
 const MAX_BYTES: u64 = 4 << 20;
 
 /// Where to read the configuration.
@@ -115,7 +115,7 @@ fn directory(path: &Path) -> Result<Entries, SourceError> {
         let name = file_name.to_string_lossy();
         let file = entry.path();
         // Files that the kubelet keeps beside the keys. Any other directory is an error by being
-        // read: passed over, it would silently take away the runtime whose file it
+        // read: skipped, it would silently take away the runtime whose file it
         // replaces.
         if name.starts_with('.') {
             continue;

@@ -2,7 +2,7 @@
 //!
 //! Loading is all or nothing: the entries are parsed, the region is substituted, everything is
 //! checked, and only a configuration without errors is compiled. The engine then emits the
-//! configuration's own JSON; the typed model of the API serves to check it and is never written.
+//! configuration's own JSON; a table of the API's types serves to check it.
 
 mod compile;
 pub mod config_map;
@@ -13,11 +13,15 @@ mod load;
 pub mod pools;
 pub mod region;
 mod schema;
+mod size;
 
 use std::fmt;
 
+use config_map::Entries;
+use document::RuntimeDoc;
 use finding::{Finding, Severity};
 use pools::PoolRule;
+use region::Region;
 use serde_json::Value;
 
 use crate::json_path::JsonPath;
@@ -168,6 +172,31 @@ impl fmt::Display for Rejected {
 impl std::error::Error for Rejected {}
 
 impl Config {
+    /// Parses, checks and compiles the `entries`: the keys of the ConfigMap and their texts.
+    ///
+    /// All of it succeeds or nothing does. Warnings are kept with the configuration.
+    pub fn load(entries: &Entries, region: Option<&Region>) -> Result<Self, Rejected> {
+        let checked = lint::check(entries, region);
+        if checked
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
+        {
+            return Err(Rejected {
+                findings: checked.findings,
+            });
+        }
+        let runtimes = checked.runtimes.iter();
+        let runtimes = runtimes
+            .map(|(name, value)| compile::runtime(name, RuntimeDoc::new(value)))
+            .collect();
+        Ok(Self {
+            runtimes,
+            pools: checked.pools,
+            warnings: checked.findings,
+        })
+    }
+
     /// The runtimes, in the order of their keys.
     pub fn runtimes(&self) -> &[Runtime] {
         &self.runtimes

@@ -12,7 +12,7 @@
 //!   config::load     read each, and       review::decode        JSON to the borrowed view of a pod
 //!            │       put the region in             │
 //!   config::lint     check what is read   runtimes::select      which rule decides, on which runtimes
-//!            │                                     │    ├─────▶ Question, to whoever can ask a cluster
+//!            │                                     │    ├─────▶ Question, to the caller that asks a cluster
 //!   config::compile  encode every item             │    ◀────── Answer, and select once more
 //!            │                                     │
 //!            └──────────── Config ──────▶ runtimes::privileged  may this pod have them

@@ -238,12 +238,12 @@ impl<'a> Pod<'a> {
             .unwrap_or_default()
     }
 
-    /// The value of a label, if it is there. A value that is no string is a shape error.
+    /// The value of a label, if it is there. A value that is not a string is a shape error.
     pub fn label(&self, key: &str) -> Result<Option<Text<'a>>, ShapeError> {
         string(self.metadata.labels.as_ref(), key, "metadata.labels")
     }
 
-    /// The value of an annotation, if it is there. A value that is no string is a shape error.
+    /// The value of an annotation, if it is there. A value that is not a string is a shape error.
     pub fn annotation(&self, key: &str) -> Result<Option<Text<'a>>, ShapeError> {
         string(
             self.metadata.annotations.as_ref(),

@@ -2,9 +2,9 @@
 //! and the first that answers decides. [`pools`] are the configuration's own rules, [`privileged`]
 //! says who may have privileged runtimes.
 //!
-//! What has to be asked of a cluster comes out as a [`Question`]: whoever can reach one asks it,
-//! and the rules are asked again with the answer. So they are the same for the webhook, the dry run
-//! and tests.
+//! What has to be asked of a cluster comes out as a [`Question`]: the caller that can reach one
+//! asks it, and the rules are asked again with the answer. So they are the same for the webhook,
+//! the dry run and tests.
 
 mod labels;
 mod names;

@@ -75,7 +75,7 @@ codes! {
     InvalidMountPath = "invalid-mount-path", Error;
     /// A mount of a volume that no runtime defines.
     UnknownVolume = "unknown-volume", Error;
-    /// A text that is no quantity.
+    /// A text that is not a quantity.
     InvalidQuantity = "invalid-quantity", Error;
     /// A hook with no handler or with more than one.
     HookHandlers = "hook-handlers", Error;
@@ -97,7 +97,7 @@ codes! {
     Disagreement = "disagreement", Warning;
     /// A mount of a volume that only another runtime defines.
     BorrowedVolume = "borrowed-volume", Warning;
-    /// An init container without `restartPolicy: Always`, which is no sidecar.
+    /// An init container without `restartPolicy: Always`, which is not a sidecar.
     RestartPolicy = "restart-policy", Warning;
     /// A `<placeholder>` that nobody replaces, outside an image.
     Placeholder = "placeholder", Warning;

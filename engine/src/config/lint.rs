@@ -8,7 +8,6 @@ mod container;
 mod cross_runtime;
 mod order;
 mod risks;
-pub(super) mod size;
 mod volume;
 
 use std::collections::HashSet;

@@ -1,41 +1,12 @@
-//! From the texts of a ConfigMap to JSON with the region in it, and from there to a configuration.
+//! From the texts of a ConfigMap to JSON with the region in it.
 
 use serde_json::Value;
 
 use super::config_map::Entries;
-use super::document::RuntimeDoc;
-use super::finding::{Code, Finding, Findings, Severity};
-use super::lint::{self, size};
+use super::finding::{Code, Finding, Findings};
 use super::region::{PLACEHOLDER, Region, placeholders, substitute};
-use super::{Config, POOLS_KEY, RESERVED_NAMES, Rejected, compile};
+use super::{POOLS_KEY, RESERVED_NAMES, size};
 use crate::json_path::JsonPath;
-
-impl Config {
-    /// Parses, checks and compiles the `entries`: the keys of the ConfigMap and their texts.
-    ///
-    /// All of it succeeds or nothing does. Warnings are kept with the configuration.
-    pub fn load(entries: &Entries, region: Option<&Region>) -> Result<Self, Rejected> {
-        let checked = lint::check(entries, region);
-        if checked
-            .findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
-        {
-            return Err(Rejected {
-                findings: checked.findings,
-            });
-        }
-        let runtimes = checked.runtimes.iter();
-        let runtimes = runtimes
-            .map(|(name, value)| compile::runtime(name, RuntimeDoc::new(value)))
-            .collect();
-        Ok(Self {
-            runtimes,
-            pools: checked.pools,
-            warnings: checked.findings,
-        })
-    }
-}
 
 /// The values of the keys, as far as they can be read.
 pub(super) struct Documents {

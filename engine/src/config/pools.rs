@@ -345,7 +345,7 @@ mod tests {
                 .iter()
                 .any(|found| found.starts_with("pools: $: "))
         );
-        // Rules alone are no configuration.
+        // Rules alone are not a configuration.
         let entries = Entries::from([("pools", "[]")]);
         let error = crate::config::Config::load(&entries, None)
             .unwrap_err()

@@ -107,7 +107,7 @@ pub(super) enum Problem<'v> {
     },
     /// A field that Kubernetes has and injection does not support.
     UnsupportedField { fields: &'static str },
-    /// A text that is no quantity.
+    /// A text that is not a quantity.
     InvalidQuantity,
 }
 

@@ -1,7 +1,7 @@
 //! The one comparison of items: does the pod's item say everything that the configuration's says?
 //!
-//! Both sides come as normal forms, so spelling is no difference here. Answers are field names,
-//! never values.
+//! Both sides come as normal forms, so notation does not count as a difference here. Answers are
+//! field names, never values.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use crate::kube::normalize::Kind;
 /// variant here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extras {
-    /// Other fields and list items are no difference.
+    /// Other fields and list items do not count as differences.
     Allowed,
     /// The pod's item holds nothing beyond the configuration's: what a privileged container
     /// demands.

@@ -1,7 +1,7 @@
 //! What differs between two forms of a pod, field by field, as far as injection can touch it.
 //!
-//! Both are compared in normal form, so that what the API server adds or re-spells is no
-//! difference, and items of lists by their identity, so that their order is none.
+//! Both are compared in normal form, so that what the API server adds or respells is not a
+//! difference, and items of lists by their identity, so that their order does not matter.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ pub struct Quantity {
     nanos: u128,
 }
 
-/// A text that is no quantity.
+/// A text that is not a quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a quantity: write a number with an optional suffix, such as 500m, 1Gi or 2")]
 pub struct InvalidQuantity;

@@ -84,7 +84,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 }
 
 /// Reads a `T` from an object alone. What serde derives also takes a list of the fields' values,
-/// which is no API object: it would be decided on here, and no patch could apply to it.
+/// which is not an API object: it would be decided on here, and no patch could apply to it.
 pub fn from_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -127,9 +127,9 @@ pub fn from_object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// Implements [`Deserialize`] by [`from_object`] for what derives it with `remote = "Self"`, which
 /// leaves that to be done.
 ///
-/// So each type is strict by itself, whoever decodes it. A deserializer that takes lists for no
-/// object would have to wrap every map, list, option and newtype that it hands out, and hold only
-/// for those who remember to use it.
+/// So each type is strict by itself, whatever decodes it. A deserializer that does not take lists
+/// for objects would have to wrap every map, list, option and newtype that it hands out, and hold
+/// only for those who remember to use it.
 macro_rules! from_object_alone {
     ($($name:ident),+) => {$(
         impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {

@@ -5,8 +5,8 @@
 //! [`Progress::Asks`], and the decision is made again from the start with the answer, its work
 //! charged again. So a question may also come up after the injection was worked out, such
 //! as the age of an owner before a conflict is denied: it is a new variant of `Question` and of
-//! `Answer`, and a look into the answers where they are needed. A newer configuration is no answer:
-//! the caller that finds one starts over with it.
+//! `Answer`, and a look into the answers where they are needed. A newer configuration is not an
+//! answer: the caller that finds one starts over with it.
 
 use super::refusal::{Denial, Refusal};
 use crate::budget::Budget;

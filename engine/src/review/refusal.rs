@@ -66,7 +66,7 @@ impl Refusal {
         }
     }
 
-    /// Whether it is no fault of the object: the decision could not be made.
+    /// Whether it is not the fault of the object: the decision could not be made.
     pub fn is_failure(&self) -> bool {
         matches!(self, Refusal::LookupFailed(_))
     }

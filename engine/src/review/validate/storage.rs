@@ -1,7 +1,7 @@
 //! The annotations by which a sandbox asks for storage at run time.
 //!
-//! Whoever mounts the storage reads them later, when a mistake only shows as a sandbox without its
-//! data.
+//! The manager that mounts the storage reads them later, when a mistake only shows as a sandbox
+//! without its data.
 
 use std::collections::HashSet;
 
