@@ -55,6 +55,11 @@ impl<'a> Object<'a> {
         (raw.get() != "null").then_some(raw)
     }
 
+    /// How many entries there are, repeated keys included.
+    pub(crate) fn len(&self) -> usize {
+        self.fields.len()
+    }
+
     /// The keys and raw values in the order of the input.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.fields.iter().map(|(name, raw)| (&**name, *raw))

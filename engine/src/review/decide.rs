@@ -105,7 +105,10 @@ fn decide_with<'p, 'c>(
     answers: Answers,
     budget: &mut Budget,
 ) -> Progress<'p, 'c> {
-    let (by, runtimes) = match settings.selection.select(candidate, config, &answers) {
+    let (by, runtimes) = match settings
+        .selection
+        .select(candidate, config, &answers, budget)
+    {
         Ok(Selection::NotASandbox) => {
             return Progress::Decided(Decided::ignored(Ignored::NotASandbox));
         }

@@ -91,7 +91,7 @@ impl Refusal {
                     .join("; "),
             ),
             Refusal::LookupFailed(error) => Some(error.to_string()),
-            Refusal::Exhausted(exhausted) => Some(format!("injecting into this pod {exhausted}")),
+            Refusal::Exhausted(exhausted) => Some(format!("deciding on this pod {exhausted}")),
         };
         let causes = self
             .causes()
@@ -119,6 +119,7 @@ impl From<SelectionError> for Refusal {
         let field = match error {
             SelectionError::Shape(error) => return Refusal::Invalid(vec![error.into()]),
             SelectionError::Lookup(error) => return Refusal::LookupFailed(error),
+            SelectionError::Exhausted(exhausted) => return Refusal::Exhausted(exhausted),
             SelectionError::Annotation(_)
             | SelectionError::Unknown {
                 by: DecidedBy::Annotation,

@@ -63,6 +63,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::budget::Budget;
     use crate::config::Config;
     use crate::runtimes::{Answers, Candidate, DecidedBy, Selection, SelectionRules};
 
@@ -102,7 +103,12 @@ mod tests {
             creator: None,
             declared: None,
         };
-        let selection = SelectionRules::default().select(candidate, &config, &Answers::default());
+        let selection = SelectionRules::default().select(
+            candidate,
+            &config,
+            &Answers::default(),
+            &mut Budget::unlimited(),
+        );
         let Selection::Decided(by, runtimes) = selection.unwrap() else {
             panic!("not a sandbox pod")
         };

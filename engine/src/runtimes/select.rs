@@ -7,8 +7,9 @@ use super::names::{DefaultRuntimes, NamesError, names};
 use super::questions::{Answer, Answers, LookupError, Question};
 use super::{Candidate, DecidedBy, pools};
 use crate::annotations::RUNTIMES_ANNOTATION;
+use crate::budget::{Budget, Exhausted};
 use crate::config::{Config, FIRST_RUNTIMES, Runtime};
-use crate::pod::{Pod, ShapeError};
+use crate::pod::{Object, Pod, ShapeError};
 use crate::systems::kruise::{self, KruiseKind};
 use crate::systems::{SANDBOX_LABELS, SandboxLabel, System};
 use crate::text::{NAME, clipped};
@@ -56,6 +57,9 @@ pub(crate) enum SelectionError {
     /// The cluster could not be asked.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// The budget is used up.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
 }
 
 /// What the rules before the last one say.
@@ -118,14 +122,32 @@ impl SelectionRules {
         candidate: Candidate<'_>,
         config: &'c Config,
         answers: &Answers,
+        budget: &mut Budget,
     ) -> Result<Selection<'c>, SelectionError> {
         let Some(system) = self.system(candidate.pod)? else {
             return Ok(Selection::NotASandbox);
         };
+        budget.steps(self.scanned(candidate.pod, config))?;
         match self.requested(candidate, system, config, answers)? {
             Requested::Names(by, names) => Ok(Selection::Decided(by, resolve(&names, by, config)?)),
             Requested::Ask(question) => Ok(Selection::Unanswered(vec![question])),
         }
+    }
+
+    /// How many labels and annotations of the pod the rules look at, at the most: all of them for
+    /// each key that they look for.
+    fn scanned(&self, pod: &Pod<'_>, config: &Config) -> usize {
+        /// The runtimes' annotation and the pool's label.
+        const KEYS: usize = 2;
+        /// A pool's label and a template's, in each of the places where a system has them.
+        const KEYS_PER_POOL_RULE: usize = 4;
+        let metadata = [&pod.metadata.labels, &pod.metadata.annotations];
+        let entries: usize = metadata.into_iter().flatten().map(Object::len).sum();
+        let keys = SANDBOX_LABELS.len()
+            + self.pod_labels.len()
+            + KEYS
+            + KEYS_PER_POOL_RULE * config.pools().len();
+        entries.saturating_mul(keys)
     }
 
     fn requested<'a>(
