@@ -4,6 +4,7 @@
 //! an environment value; here that is why a panic is logged by its place and never by its message,
 //! which may quote what was parsed.
 
+mod fields;
 mod last_warning;
 mod queue;
 
@@ -91,7 +92,9 @@ pub fn init(format: LogFormat, level: Option<&str>) -> Result<LogWriter, Telemet
             let layer = fmt::layer().with_writer(queue).with_target(false);
             match colours() {
                 true => registry.with(layer).try_init()?,
-                false => registry.with(layer.with_ansi(false)).try_init()?,
+                false => registry
+                    .with(layer.with_ansi(false).fmt_fields(fields::Plain))
+                    .try_init()?,
             }
         }
         LogFormat::Json => {
