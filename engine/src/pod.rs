@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_the_fields_is_no_object() {
+    fn a_list_of_the_fields_is_not_an_object() {
         for (pod, field) in [
             (r#"[{"name":"x"},{}]"#, "object"),
             (r#"{"metadata":["x"]}"#, "metadata"),

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_main_container_is_not_passed_over() {
+    fn a_misspelt_main_container_is_found() {
         let found = findings("mainContainers: {env: [{name: A}]}");
         assert_eq!(
             found,

@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_that_is_no_text_is_not_repeated() {
+    fn an_identity_that_is_not_a_string_is_not_repeated() {
         let wanted = json!({"name": "c", "env": [{"name": "A", "value": "1"}]});
         let found =
             json!({"name": "c", "env": [{"name": "A", "value": "1"}, {"name": {"s3cr3t": 1}}]});

@@ -212,7 +212,7 @@ mod tests {
     use crate::kube::token_mount::tests::{token_mount, token_volume};
 
     #[test]
-    fn fields_are_named_by_identity_and_spelling_is_no_change() {
+    fn fields_are_named_by_identity_and_notation_is_not_a_change() {
         let before = json!({"metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {
             "containers": [{"name": "main", "image": "i:1", "terminationMessagePath": "/dev/termination-log",
                 "resources": {"limits": {"cpu": "1000m"}}, "env": [{"name": "A", "value": "1"}, {"name": "B"}],

@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_exec_is_no_hook_but_a_sleep_is() {
+    fn an_empty_exec_is_not_a_hook_but_a_sleep_is() {
         assert_eq!(normal(Kind::Hook, &json!({"exec": {"command": []}})), None);
         assert_eq!(
             normal(Kind::Hook, &json!({"sleep": {"seconds": 0}})),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused() {
+    fn an_invalid_quantity_is_rejected() {
         for text in [
             "", ".", "Gi", "1 Gi", "1GiB", "1.2.3", "0x1", "1e", "1e+", "e3", "one", "1K", "--1",
             "∞",

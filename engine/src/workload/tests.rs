@@ -205,7 +205,7 @@ fn a_review_keeps_what_its_answer_needs() {
 #[case("/request/resource/resource", json!(null), "AdmissionReview a-* does not say what it is about; only")]
 #[case("/request/resource/version", json!("v2"), "is a CREATE of pods in version \"v2\"; only")]
 #[case("/request/subResource", json!("exec"), "is a CREATE of pods/exec; only")]
-fn a_review_of_anything_but_a_new_pod_is_passed_over(
+fn a_review_of_anything_but_a_new_pod_is_skipped(
     #[case] pointer: &str,
     #[case] value: Value,
     #[case] note: &str,
@@ -319,7 +319,7 @@ fn set(document: &mut Value, pointer: &str, value: Value) {
     "",
     "skipped: Deployment x is neither a pod"
 )]
-fn kinds_that_make_no_pods_are_passed_over(
+fn kinds_that_create_no_pods_are_skipped(
     #[case] api_version: &str,
     #[case] kind: &str,
     #[case] spec: &str,
@@ -355,7 +355,7 @@ fn kinds_that_make_no_pods_are_passed_over(
     "{apiVersion: v1, kind: List, items: {}}",
     "$.items: must be a list, not an object"
 )]
-fn a_document_that_is_no_manifest_is_an_error(#[case] text: &str, #[case] expected: &str) {
+fn a_document_that_is_not_a_manifest_is_an_error(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(error(text), expected);
 }
 

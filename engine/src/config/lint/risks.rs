@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_no_tag() {
+    fn a_port_is_not_a_tag() {
         for (image, floating) in [
             ("busybox", true),
             ("busybox:latest", true),

@@ -33,7 +33,7 @@ fn a_pod_of_the_wrong_shape_is_named_by_its_field() {
 }
 
 #[test]
-fn what_is_no_review_is_refused_in_one_line() {
+fn a_malformed_review_is_rejected_in_one_line() {
     for (body, expected) in [
         ("", "body: is empty; POST an AdmissionReview"),
         (" \n", "body: is empty; POST an AdmissionReview"),
