@@ -120,15 +120,7 @@ fn is_absent<'a>(
         let (owner, other) = (&earlier.runtime.name, Place::Containers(earlier.list));
         let why = format!("runtime {owner} already injects container {name:?} into {other}");
         let fix = "rename one of them in the configuration";
-        draft.conflict(
-            runtime,
-            place,
-            Conflict {
-                at: place,
-                why,
-                fix,
-            },
-        );
+        draft.conflict_in_place(runtime, place, why, fix);
         return Ok(false);
     }
     let is_exact = cx.is_exact(container);
@@ -187,15 +179,7 @@ fn is_absent<'a>(
                 differs_in(&fields)
             );
             let fix = "make the two definitions equal in the configuration, or rename one";
-            draft.conflict(
-                runtime,
-                place,
-                Conflict {
-                    at: place,
-                    why,
-                    fix,
-                },
-            );
+            draft.conflict_in_place(runtime, place, why, fix);
         }
     }
     Ok(false)

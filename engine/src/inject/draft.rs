@@ -149,6 +149,25 @@ impl<'d, 'a> Draft<'d, 'a> {
         }
     }
 
+    /// As [`Draft::conflict`], where the item's own place is what to look at.
+    pub(super) fn conflict_in_place(
+        &mut self,
+        runtime: &'a Runtime,
+        place: Place<'a>,
+        why: String,
+        fix: &'static str,
+    ) {
+        self.conflict(
+            runtime,
+            place,
+            Conflict {
+                at: place,
+                why,
+                fix,
+            },
+        );
+    }
+
     /// The pod is denied, whatever the operator chose.
     pub(super) fn deny(&mut self, runtime: &'a Runtime, place: Place<'a>, conflict: Conflict<'_>) {
         let Conflict { at, why, fix } = conflict;

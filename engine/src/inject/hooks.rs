@@ -6,7 +6,7 @@ use super::Stop;
 use super::compare::{Extras, differences};
 use super::context::{self, Context};
 use super::decision::Action;
-use super::draft::{Conflict, Draft};
+use super::draft::Draft;
 use super::reconcile::{Form, Likeness, Origin, Standing, Wanted, differs_in, reconcile};
 use crate::budget::{Budget, Exhausted};
 use crate::config::{Hook, Runtime};
@@ -111,15 +111,7 @@ fn is_absent<'a>(
         (Standing::Differs(Origin::Runtime(owner), fields), _) => {
             let why = format!("the hook of runtime {} {}", owner.name, differs_in(&fields));
             let fix = "keep only one of them in the configuration";
-            draft.conflict(
-                runtime,
-                place,
-                Conflict {
-                    at: place,
-                    why,
-                    fix,
-                },
-            );
+            draft.conflict_in_place(runtime, place, why, fix);
         }
         (
             Standing::Differs(Origin::Pod, _),
@@ -152,15 +144,7 @@ fn is_absent<'a>(
             let why = format!(
                 "the pod's hook is {pods} and the injected one is {ours}; only exec hooks can be chained"
             );
-            draft.conflict(
-                runtime,
-                place,
-                Conflict {
-                    at: place,
-                    why,
-                    fix: "remove it or change it to exec",
-                },
-            );
+            draft.conflict_in_place(runtime, place, why, "remove it or change it to exec");
         }
     }
     Ok(false)

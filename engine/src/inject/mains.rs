@@ -345,15 +345,7 @@ fn is_absent<'a>(
                 differs_in(&fields)
             );
             let fix = "make them equal in the configuration, or move one";
-            draft.conflict(
-                runtime,
-                place,
-                Conflict {
-                    at: place,
-                    why,
-                    fix,
-                },
-            );
+            draft.conflict_in_place(runtime, place, why, fix);
         }
     }
     Ok(false)

@@ -103,7 +103,7 @@ fn get<'p>(
     key: &str,
     budget: &mut Budget,
 ) -> Result<Option<Text<'p>>, Stop> {
-    budget.steps(entries(cx, map).map_or(0, |entries| entries.iter().count()))?;
+    budget.steps(entries(cx, map).map_or(0, Object::len))?;
     Ok(match map {
         MetadataMap::Labels => cx.pod.label(key)?,
         MetadataMap::Annotations => cx.pod.annotation(key)?,

@@ -118,15 +118,7 @@ fn is_absent<'a>(
                 differs_in(&fields)
             );
             let fix = "make them equal in the configuration, or rename one";
-            draft.conflict(
-                runtime,
-                place,
-                Conflict {
-                    at: place,
-                    why,
-                    fix,
-                },
-            );
+            draft.conflict_in_place(runtime, place, why, fix);
         }
     }
     Ok(false)
